@@ -1,0 +1,1 @@
+"""The served image: tokenization, ONNX Runtime inference and span extraction behind KServe."""

@@ -1,0 +1,150 @@
+"""The protocol-free core: prepare → run → extract, and answer, which chains the three."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from predictor import batch_plan, span
+from predictor.artifact import TOKENIZER_FILE, ArtifactSpec, load_spec
+from predictor.cpu import available_cpus
+from predictor.errors import InternalError
+from predictor.session import ORT_SESSION, Session, load_session
+from predictor.tokenization import FeatureTokenizer
+from predictor.types import Feature, Logits, Question, Result, SpanParameters, Timings
+
+MAX_BATCH_TOKENS = 4096
+
+
+class Engine:
+    """Answers questions with one artifact. `run` is for one thread at a time, the rest for any."""
+
+    def __init__(
+        self,
+        spec: ArtifactSpec,
+        tokenizer: FeatureTokenizer,
+        session: Session,
+        *,
+        max_batch_tokens: int = MAX_BATCH_TOKENS,
+    ) -> None:
+        """Takes loaded parts; `Engine.load` makes them from a folder."""
+        self.spec = spec
+        self.session = session
+        self._tokenizer = tokenizer
+        self._max_batch_tokens = max_batch_tokens
+
+    @classmethod
+    def load(
+        cls,
+        folder: Path,
+        *,
+        session: str = ORT_SESSION,
+        provider: str = "auto",
+        threads: int = 0,
+        max_batch_tokens: int = MAX_BATCH_TOKENS,
+    ) -> Engine:
+        """Verifies and loads a model folder.
+
+        Args:
+            folder: The artifact.
+            session: Dotted name of the Session.
+            provider: Execution provider, or `auto`.
+            threads: Threads for one run; 0 for as many as the container may use.
+            max_batch_tokens: Token budget of a batch, padding counted.
+
+        Raises:
+            StartupError: The artifact, the session or the provider cannot be used.
+        """
+        spec = load_spec(folder)
+        tokenizer = FeatureTokenizer(
+            folder / TOKENIZER_FILE,
+            max_seq_length=spec.max_seq_length,
+            doc_stride=spec.doc_stride,
+        )
+        loaded = load_session(
+            session, spec, folder, provider=provider, threads=threads or available_cpus()
+        )
+        return cls(spec, tokenizer, loaded, max_batch_tokens=max_batch_tokens)
+
+    @property
+    def parameters(self) -> SpanParameters:
+        """The artifact's own span parameters."""
+        return SpanParameters(
+            n_best_size=self.spec.n_best_size,
+            max_answer_length=self.spec.max_answer_length,
+            null_score_diff_threshold=self.spec.null_score_diff_threshold,
+        )
+
+    def prepare(self, questions: Sequence[Question]) -> list[Feature]:
+        """Tokenizes; raises QuestionTooLong."""
+        return self._tokenizer.features(questions)
+
+    def run(self, features: Sequence[Feature]) -> list[Logits]:
+        """Logits of each feature, (seq,), whatever batches they ran in.
+
+        Raises:
+            InternalError: The model gave a value that is not a number.
+        """
+        logits: list[Logits | None] = [None] * len(features)
+        lengths = [len(feature) for feature in features]
+        for positions in batch_plan.plan(lengths, self._max_batch_tokens):
+            batch = batch_plan.collate(
+                [features[position] for position in positions],
+                self.spec.inputs,
+                self.spec.pad_token_id,
+            )
+            start, end = self.session.run(batch)
+            for row, position in enumerate(positions):
+                length = lengths[position]
+                own = Logits(start[row, :length], end[row, :length])
+                if not (np.isfinite(own.start).all() and np.isfinite(own.end).all()):
+                    raise InternalError("the model gave a logit that is not a finite number")
+                logits[position] = own
+        return [own for own in logits if own is not None]
+
+    def extract(
+        self,
+        questions: Sequence[Question],
+        features: Sequence[Feature],
+        logits: Sequence[Logits],
+        parameters: SpanParameters,
+    ) -> list[Result]:
+        """One result per question, in order."""
+        windows: list[list[int]] = [[] for _ in questions]
+        for position, feature in enumerate(features):
+            windows[feature.question_index].append(position)
+        return [
+            span.extract(
+                question.context,
+                [features[position] for position in own],
+                [logits[position] for position in own],
+                parameters,
+            )
+            for question, own in zip(questions, windows, strict=True)
+        ]
+
+    def answer(
+        self, questions: Sequence[Question], parameters: SpanParameters | None = None
+    ) -> tuple[list[Result], Timings]:
+        """All three stages in the calling thread; the artifact's own parameters by default."""
+        started = time.perf_counter()
+        features = self.prepare(questions)
+        tokenized = time.perf_counter()
+        logits = self.run(features)
+        ran = time.perf_counter()
+        results = self.extract(questions, features, logits, parameters or self.parameters)
+        timings = Timings(
+            tokenize=tokenized - started,
+            run=ran - tokenized,
+            extract=time.perf_counter() - ran,
+        )
+        return results, timings
+
+    def warm_up(self) -> None:
+        """Runs the smallest and the largest feature, so that the first client does not wait."""
+        self.answer([Question("Is it warm?", "Yes.")])
+        long = self.prepare([Question("Is it warm?", "warm " * self.spec.max_seq_length)])
+        self.run(long[:1])

@@ -1,0 +1,65 @@
+"""Errors that reach a client or an operator, each with the status it has on the wire.
+
+    PredictorError
+    ├── InvalidRequest          400  INVALID_ARGUMENT    the client sent something that cannot be answered
+    │   └── QuestionTooLong     400  INVALID_ARGUMENT    no room is left for the context
+    ├── ModelNotServed          404  NOT_FOUND           another model, or another version, is served here
+    ├── NotReady                503  UNAVAILABLE         loading or draining
+    ├── DeadlineExceeded        504  DEADLINE_EXCEEDED   the client's timeout passed before its turn
+    ├── InternalError           500  INTERNAL            a defect of ours; its text says nothing else
+    └── StartupError            500  INTERNAL            the server cannot start; shown to the operator
+        └── ArtifactError       500  INTERNAL            the model folder is absent, broken or too new
+"""
+
+from __future__ import annotations
+
+
+class PredictorError(Exception):
+    """Base of every expected failure; `http_status` and `grpc_status` are its meaning on the wire."""
+
+    http_status = 500
+    grpc_status = "INTERNAL"
+
+
+class InvalidRequest(PredictorError):
+    """The request is malformed: a missing or empty input, a wrong shape, datatype or parameter."""
+
+    http_status = 400
+    grpc_status = "INVALID_ARGUMENT"
+
+
+class QuestionTooLong(InvalidRequest):
+    """The question alone fills the model's window."""
+
+
+class ModelNotServed(PredictorError):
+    """The model or version asked for is not the one that is served."""
+
+    http_status = 404
+    grpc_status = "NOT_FOUND"
+
+
+class NotReady(PredictorError):
+    """The server is loading or draining."""
+
+    http_status = 503
+    grpc_status = "UNAVAILABLE"
+
+
+class DeadlineExceeded(PredictorError):
+    """The request's own timeout passed before a run could start."""
+
+    http_status = 504
+    grpc_status = "DEADLINE_EXCEEDED"
+
+
+class InternalError(PredictorError):
+    """A defect on the server's side; the cause is in the log, never in the answer."""
+
+
+class StartupError(PredictorError):
+    """The server cannot start: a bad setting, a busy port, an unusable session."""
+
+
+class ArtifactError(StartupError):
+    """The model folder cannot be served."""

@@ -1,0 +1,150 @@
+"""KServe's ModelServer with the defaults that Spanserve needs changed.
+
+What differs from the SDK: a host to bind to, one clear line where a port is taken, malformed bodies
+answered with 400, the artifact's description at `/v2/models/{model}/artifact`, four log lines per
+request silenced, and an event loop that is really the one the server runs on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import socket
+import warnings
+from concurrent import futures
+from pathlib import Path
+from typing import Any
+
+with warnings.catch_warnings():
+    # kserve 0.21 still uses FastAPI's ORJSONResponse, at import and at every request.
+    warnings.simplefilter("ignore")
+    from fastapi.responses import ORJSONResponse  # noqa: F401
+    from kserve import ModelServer, model_server
+
+from grpc import aio
+from kserve.errors import InvalidInput
+from kserve.protocol.dataplane import DataPlane
+from kserve.protocol.grpc import grpc_predict_v2_pb2_grpc
+from kserve.protocol.grpc.interceptors import ExceptionToStatusInterceptor
+from kserve.protocol.grpc.server import GRPCServer
+from kserve.protocol.grpc.servicer import InferenceServicer
+from kserve.protocol.rest.server import RESTServer
+
+from predictor.errors import InvalidRequest, ModelNotServed, StartupError
+from predictor.model import QAModel
+from predictor.transport import TransportError, add_exception_handlers
+
+_BINARY_HEADER = "inference-header-content-length"
+_NOISY_LOGGERS = ("kserve.trace", "uvicorn.access", "kserve")
+
+
+class QADataPlane(DataPlane):  # type: ignore[misc]  # the SDK is untyped
+    """The SDK's data plane, where a body that cannot be decoded is the client's mistake."""
+
+    def decode(self, body: Any, headers: dict[str, str], *args: Any, **kwargs: Any) -> Any:
+        """Decodes a body, also JSON without a content type; raises TransportError."""
+        if isinstance(body, bytes) and "model_name" in kwargs and _BINARY_HEADER not in headers:
+            headers = {**headers, _BINARY_HEADER: str(len(body))}
+        try:
+            return super().decode(body, headers, *args, **kwargs)
+        except InvalidInput as error:
+            raise TransportError(InvalidRequest(str(error))) from error
+        except Exception as error:  # KeyError, struct.error, ValueError … from the SDK's parsing
+            raise TransportError(
+                InvalidRequest(f"the body is not a valid inference request: {error}")
+            ) from error
+
+
+class _GrpcServer(GRPCServer):  # type: ignore[misc]
+    """The SDK's gRPC server on a host of our choice, and without a log line per call."""
+
+    host = "[::]"
+
+    async def start(self, max_workers: int) -> None:
+        options = [
+            (f"grpc.{name}", self._kwargs[f"grpc_{name}"])
+            for name in ("max_send_message_length", "max_receive_message_length")
+        ]
+        self._server = aio.server(
+            futures.ThreadPoolExecutor(max_workers=max_workers),
+            interceptors=(ExceptionToStatusInterceptor(),),
+            # Without this a second server would silently share the port.
+            options=[*options, ("grpc.so_reuseport", 0)],
+        )
+        servicer = InferenceServicer(self._data_plane, self._model_repository_extension)
+        grpc_predict_v2_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(servicer, self._server)
+        self._server.add_insecure_port(f"{self.host}:{self._port}")
+        await self._server.start()
+        await self._server.wait_for_termination()
+
+
+class QAServer(ModelServer):  # type: ignore[misc]
+    """Serves one QAModel over REST and gRPC."""
+
+    def __init__(self, model: QAModel, folder: Path, *, host: str, **kwargs: Any) -> None:
+        """Takes a model and its artifact folder; `kwargs` are ModelServer's."""
+        super().__init__(workers=1, **kwargs)
+        self._model = model
+        self._folder = folder
+        self._host = host
+        self.dataplane = QADataPlane(model_registry=self.registered_models)
+        for name in _NOISY_LOGGERS:
+            logging.getLogger(name).setLevel(logging.WARNING)
+        warnings.filterwarnings("ignore", message="ORJSONResponse is deprecated")
+
+    def check_ports(self) -> None:
+        """Raises StartupError where a port cannot be bound."""
+        for flag, port in (("http_port", self.http_port), ("grpc_port", self.grpc_port)):
+            if flag == "grpc_port" and not self.enable_grpc:
+                continue
+            with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                try:
+                    probe.bind((self._host, port))
+                except (OSError, OverflowError) as error:
+                    raise StartupError(
+                        f"cannot listen on {self._host}:{port} (--{flag}): {error}"
+                    ) from error
+
+    def start(self, models: list[QAModel]) -> None:
+        """Serves until a signal; the models are loaded and warm already."""
+        self._register_and_check_atleast_one_model_is_ready(models)
+        self._rest_server = RESTServer(
+            "kserve.model_server:app",
+            self.dataplane,
+            self.model_repository_extension,
+            self.http_port,
+            access_log_format=self.access_log_format,
+            grace_period=self.grace_period,
+            timeout_keep_alive=self.timeout_keep_alive,
+            ssl_certfile=self.ssl_certfile,
+            ssl_keyfile=self.ssl_keyfile,
+        )
+        self._rest_server.config.host = self._host
+        self.servers.append(self._rest_server.start())
+        if self.enable_grpc:
+            self._grpc_server = _GrpcServer(
+                self.grpc_port,
+                self.dataplane,
+                self.model_repository_extension,
+                kwargs=vars(model_server.args),
+                grace_period=self.grace_period,
+            )
+            self._grpc_server.host = "[::]" if self._host == "0.0.0.0" else self._host
+            self.servers.append(self._grpc_server.start(self.max_threads))
+        app = model_server.app
+        add_exception_handlers(app)
+        app.add_api_route("/v2/models/{model}/artifact", self._artifact, methods=["GET"])
+        self.register_signal_handler()
+        asyncio.run(self._serve())
+
+    async def _artifact(self, model: str) -> dict[str, Any]:
+        """The served artifact's description and, where it has one, its journey report."""
+        if model != self._model.name:
+            raise TransportError(ModelNotServed(f"Model with name {model} does not exist."))
+        report = self._folder / "report.json"
+        return {
+            "artifact": self._model.engine_spec.model_dump(mode="json"),
+            "report": json.loads(report.read_text("utf-8")) if report.is_file() else None,
+        }

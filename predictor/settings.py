@@ -1,0 +1,64 @@
+"""Settings from the environment (`SPANSERVE_…`) and the command line; nothing else reads them."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from predictor.engine import MAX_BATCH_TOKENS
+from predictor.errors import StartupError
+from predictor.session import ORT_SESSION
+
+PREFIX = "SPANSERVE_"
+# Kubernetes announces every Service of the namespace in these variables.
+_SERVICE_LINK = re.compile(r"_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_\w+)?)$")
+
+
+class Settings(BaseSettings):
+    """What can be set about the predictor beside KServe's own flags."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+        protected_namespaces=(),
+    )
+
+    model_dir: Path = Path("/mnt/models")
+    """Folder of the artifact to serve."""
+    session: str = Field(default=ORT_SESSION, pattern=r"^[\w.]+:\w+$")
+    """Dotted name of the session that runs the model."""
+    provider: str = "auto"
+    """Execution provider, such as CPUExecutionProvider; auto picks by the artifact's target."""
+    threads: int = Field(default=0, ge=0)
+    """Threads for one run; 0 for as many as the container may use."""
+    max_batch_tokens: int = Field(default=MAX_BATCH_TOKENS, ge=1)
+    """Token budget of a batch, padding counted."""
+    host: str = "0.0.0.0"
+    """IPv4 address to listen on."""
+
+
+def read_settings(given: Mapping[str, object], environ: Mapping[str, str] = os.environ) -> Settings:
+    """Settings from the command line (`given`) over the environment over the defaults.
+
+    Raises:
+        StartupError: A value is bad, or a variable with our prefix names no setting.
+    """
+    for name in environ:
+        setting = name.removeprefix(PREFIX)
+        if setting == name or _SERVICE_LINK.search(name):
+            continue
+        if setting.lower() not in Settings.model_fields:
+            known = ", ".join(PREFIX + field.upper() for field in Settings.model_fields)
+            raise StartupError(f"environment variable {name} names no setting; there are {known}")
+    try:
+        return Settings(**{name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        problem = error.errors()[0]
+        raise StartupError(f"setting {problem['loc'][0]}: {problem['msg']}") from error
