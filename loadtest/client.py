@@ -98,7 +98,7 @@ class V2Client:
         self, method: str, path: str, body: bytes | None = None
     ) -> tuple[int, Mapping[str, str], bytes, float]:
         headers = {"Content-Type": "application/json"} if body else {}
-        too_late = TimeoutError(f"no answer within {self._request_timeout:g} s")
+        too_late = TimeoutError(f"not whole within {self._request_timeout:g} s")
         begin = time.perf_counter()
         try:
             # A socket's timeout starts anew with every packet; this one is for the whole call.
@@ -107,10 +107,10 @@ class V2Client:
                 response = self._connection.getresponse()
                 answer = response.read()
                 latency_s = time.perf_counter() - begin
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, UnicodeError, http.client.HTTPException) as error:
             self.close()
             reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-            raise TargetError(f"{self._host} cannot be reached: {reason}") from error
+            raise TargetError(f"no answer from {self._host}: {reason}") from error
         return response.status, response.headers, answer, latency_s
 
 
@@ -126,7 +126,7 @@ def error_text(status: int, body: bytes) -> str:
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _VALUE = rf'(?:{_TOKEN}|"(?:[^"\\]|\\.)*")'
 _STAGE = re.compile(rf"({_TOKEN})((?:\s*;\s*{_TOKEN}(?:\s*=\s*{_VALUE})?)*)")
-_DURATION = re.compile(r';\s*dur\s*=\s*"?([0-9.]+)', re.IGNORECASE)
+_DURATION = re.compile(r';\s*dur\s*=\s*"?(\d+(?:\.\d*)?|\.\d+)', re.IGNORECASE)
 
 
 def parse_server_timing(header: str) -> dict[str, float]:

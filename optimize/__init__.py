@@ -1,0 +1,1 @@
+"""The offline image: from a checkpoint to a measured, verified and published artifact."""

@@ -1,0 +1,140 @@
+"""`python -m optimize <verb>`: the command line of the optimize image."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs a verb; returns the exit status: 0, 1 bad input, 2 not publishable, 3 gate failed."""
+    arguments = _parser().parse_args(argv)
+    logging.basicConfig(
+        level=logging.INFO,
+        stream=sys.stderr,
+        format="%(asctime)s %(name)s: %(message)s",
+    )
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    signal.signal(signal.SIGTERM, _terminated)
+
+    # Imported late, so that --help and a wrong option answer at once.
+    from optimize import evaluate
+    from optimize.errors import OptimizeError
+    from predictor.errors import PredictorError
+
+    try:
+        if arguments.verb == "evaluate":
+            return evaluate.main(arguments)
+        return _build(arguments)
+    except (OptimizeError, PredictorError) as error:
+        sys.stderr.write(f"optimize: error: {error}\n")
+        return getattr(error, "exit_status", 1)
+    except KeyboardInterrupt:
+        sys.stderr.write("optimize: interrupted; nothing was published\n")
+        return 130
+
+
+def _build(arguments: argparse.Namespace) -> int:
+    from optimize.build import build
+    from optimize.progress import Progress
+    from optimize.recipe import Recipe
+
+    given = {k: v for k, v in vars(arguments).items() if k not in ("verb", "null_threshold")}
+    recipe = Recipe(**given, null_score_diff_threshold=arguments.null_threshold)
+    with Progress() as progress:
+        folder = build(recipe, progress)
+    sys.stdout.write((folder / "report.md").read_text(encoding="utf-8"))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m optimize",
+        description="Turn a question answering checkpoint into a verified, published artifact.",
+    )
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    _build_arguments(
+        verbs.add_parser(
+            "build",
+            help="baseline → pruned → onnx → graph → int8 or fp16, gated and published",
+            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        )
+    )
+    evaluate = verbs.add_parser("evaluate", help="EM and F1 of an artifact on a SQuAD file")
+    evaluate.add_argument("--model-dir", type=Path, required=True, help="folder of an artifact")
+    evaluate.add_argument("--dataset", type=Path, required=True, help="SQuAD file, .json[.gz]")
+    evaluate.add_argument("--threads", type=int, default=0, help="0: as many as there are CPUs")
+    return parser
+
+
+def _build_arguments(build: argparse.ArgumentParser) -> None:
+    build.add_argument("--model", required=True, help="hub id or folder of the checkpoint")
+    build.add_argument("--revision", help="hub revision of --model")
+    build.add_argument("--baseline", help="checkpoint to compare with; default: --model itself")
+    build.add_argument(
+        "--precision", choices=("auto", "fp32", "fp16", "int8"), default="auto",
+        help="auto: the fastest for the target that passes the gates, fp32 last",
+    )  # fmt: skip
+    build.add_argument("--target", choices=("cpu", "cuda"), default="cpu", help="where it will run")
+    build.add_argument("--dataset", type=Path, help="SQuAD v2 file for the F1 gate, .json[.gz]")
+    build.add_argument("--output", type=Path, required=True, help="root of published artifacts")
+    build.add_argument("--name", default="qa", help="published as <output>/<name>/<version>")
+    build.add_argument("--version", type=_positive, default=1, help="a positive integer")
+    build.add_argument("--opset", type=_positive, default=18, help="ONNX opset")
+    build.add_argument(
+        "--null-threshold", type=_threshold, default=0.0,
+        help="null_score_diff_threshold to serve with; none: there is always an answer",
+    )  # fmt: skip
+    build.add_argument("--max-seq-length", type=_positive, help="default: the model's, at most 512")
+    build.add_argument("--doc-stride", type=int, default=128, help="tokens windows share")
+    build.add_argument(
+        "--max-f1-drop", type=float, default=1.0, help="F1 points the artifact may lose"
+    )
+    build.add_argument(
+        "--parity-tolerance", type=float, default=1e-4, help="relative logit error of fp32 steps"
+    )
+    build.add_argument(
+        "--min-span-agreement", type=float, default=0.85,
+        help="share of answers that fp16 and int8 must leave as they were",
+    )  # fmt: skip
+    build.add_argument(
+        "--sequence-lengths", type=_lengths, default="8,16,32,64,128,256,384,512",
+        help="tokens at which latency is measured",
+    )  # fmt: skip
+    build.add_argument("--rounds", type=_positive, default=10, help="measurements of each latency")
+    build.add_argument("--threads", type=int, default=0, help="0: as many as there are CPUs")
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive whole number")
+    return int(text)
+
+
+def _lengths(text: str) -> tuple[int, ...]:
+    return tuple(_positive(part.strip()) for part in text.split(","))
+
+
+def _threshold(text: str) -> float | None:
+    if text == "none":
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a number nor none") from None
+
+
+def _terminated(signal_number: int, _: FrameType | None) -> None:
+    # Unwinds, so that the scratch folder is removed.
+    raise SystemExit(128 + signal_number)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,95 @@
+"""Latency of every step at every sequence length, interleaved with the baseline.
+
+Method: one request of random tokens at a time, batch 1, through the Session alone (no tokenizer, no
+HTTP). In each round every step runs once at every length, in an order shuffled anew, so that whatever
+else the machine does hits all steps alike. The first two rounds are dropped.
+"""
+
+from __future__ import annotations
+
+import random
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from predictor.engine import Engine
+from predictor.types import Batch
+
+BURN_IN_ROUNDS = 2
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Milliseconds over the rounds."""
+
+    mean_ms: float
+    std_ms: float
+    p50_ms: float
+    p99_ms: float
+
+
+def measure(
+    engines: Mapping[str, Engine],
+    sequence_lengths: Sequence[int],
+    rounds: int,
+    advance: Callable[[], None] = lambda: None,
+    seed: int = 0,
+) -> dict[str, dict[int, Latency]]:
+    """Latency by step and sequence length; lengths that a model does not take are left out.
+
+    Args:
+        engines: Step name → loaded engine, all of one tokenizer.
+        sequence_lengths: Tokens, special tokens included.
+        rounds: Measurements of each step and length.
+        advance: Called after each round.
+        seed: Of the random tokens and of the order.
+    """
+    order = random.Random(seed)
+    tokens = np.random.default_rng(seed)
+    cases = [
+        (name, length)
+        for name, engine in engines.items()
+        for length in sequence_lengths
+        if length <= engine.spec.max_seq_length
+    ]
+    seconds: dict[tuple[str, int], list[float]] = {case: [] for case in cases}
+    for round_ in range(BURN_IN_ROUNDS + rounds):
+        order.shuffle(cases)
+        for name, length in cases:
+            batch = _random_batch(engines[name], length, tokens)
+            started = time.perf_counter()
+            engines[name].session.run(batch)
+            elapsed = time.perf_counter() - started
+            if round_ >= BURN_IN_ROUNDS:
+                seconds[name, length].append(elapsed)
+        advance()
+    return {
+        name: {
+            length: _latency(seconds[name, length])
+            for length in sequence_lengths
+            if (name, length) in seconds
+        }
+        for name in engines
+    }
+
+
+def _random_batch(engine: Engine, length: int, tokens: np.random.Generator) -> Batch:
+    shape = (1, length)
+    # Ids 1000 to 2000 are ordinary words in every supported vocabulary.
+    values = {"input_ids": tokens.integers(1000, 2000, shape), "attention_mask": np.ones(shape)}
+    return {
+        name: values.get(name, np.zeros(shape)).astype(np.int64) for name in engine.spec.inputs
+    }
+
+
+def _latency(seconds: Sequence[float]) -> Latency:
+    ms = [1e3 * value for value in seconds]
+    return Latency(
+        mean_ms=statistics.fmean(ms),
+        std_ms=statistics.stdev(ms) if len(ms) > 1 else 0.0,
+        p50_ms=statistics.median(ms),
+        p99_ms=float(np.percentile(ms, 99)),
+    )

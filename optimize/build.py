@@ -1,0 +1,244 @@
+"""`build`: runs a recipe's steps, measures each, gates the last, and publishes it."""
+
+from __future__ import annotations
+
+import logging
+import platform
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import onnxruntime
+
+from optimize import benchmark, checkpoint, compaction, evaluate, network, parity, publish, squad
+from optimize.benchmark import BURN_IN_ROUNDS, Latency
+from optimize.checkpoint import Checkpoint
+from optimize.errors import GateFailed
+from optimize.parity import Parity
+from optimize.progress import Progress
+from optimize.recipe import Recipe
+from optimize.report import Report, StepFigures
+from optimize.squad import Example, Prediction, Scores
+from optimize.steps import Step, StepBuilder
+from predictor.cpu import available_cpus
+from predictor.types import Question
+
+logger = logging.getLogger("optimize")
+
+_PARITY_SAMPLE = 24
+# fp16 keeps eleven bits; sums over a row of weights lose a few of them.
+_FP16_TOLERANCE = 2e-2
+
+
+def build(recipe: Recipe, progress: Progress) -> Path:
+    """Builds, gates and publishes an artifact and its baseline.
+
+    Returns:
+        The published folder; at once where this very build is there already.
+
+    Raises:
+        SourceError: The checkpoint or the data set cannot be used.
+        GateFailed: The result is worse than allowed; nothing is published.
+        PublishError: The target holds another build, or cannot be written.
+    """
+    publish.check_writable(recipe.output)
+    examples = squad.read(recipe.dataset) if recipe.dataset else []
+    model = checkpoint.load(recipe.model, recipe.revision)
+    baseline = checkpoint.load(recipe.baseline) if recipe.baseline else model
+    build_id = recipe.build_id({"model": model.sha256, "baseline": baseline.sha256})
+    folders = {
+        name: publish.target(recipe.output, name, recipe.version)
+        for name in (f"{recipe.name}-baseline", recipe.name)
+    }
+    there = [publish.published(folder, build_id) for folder in folders.values()]
+    final = folders[recipe.name]
+    if all(there):
+        logger.info("%s is published already, and whole", final)
+        return final
+    with TemporaryDirectory(prefix="optimize-") as scratch:
+        builder = StepBuilder(recipe, build_id, Path(scratch))
+        journey = _Journey(recipe, builder, examples, progress)
+        report, served = journey.run(model, baseline)
+        first = journey.steps[0]
+        texts = {"report.json": report.to_json(), "report.md": report.to_markdown()}
+        # The artifact itself comes last: where it is, all is.
+        for step, folder in ((first, folders[f"{recipe.name}-baseline"]), (served, final)):
+            if not publish.published(folder, build_id):
+                spec = step.spec.model_copy(
+                    update={
+                        "name": folder.parent.name,
+                        "figures": replace(report, served=step.name).figures(),
+                    }
+                )
+                publish.publish(step.folder, spec, folder, texts)
+                logger.info("published %s", folder)
+    return final
+
+
+class _Journey:
+    """The steps built so far, with what was measured of them."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        builder: StepBuilder,
+        examples: Sequence[Example],
+        progress: Progress,
+    ) -> None:
+        self._recipe = recipe
+        self._builder = builder
+        self._examples = examples
+        self._progress = progress
+        self.steps: list[Step] = []
+        self._parity: dict[str, Parity | None] = {}
+        self._scores: dict[str, Scores] = {}
+        self._predictions: dict[str, dict[str, Prediction]] = {}
+        self._questions = _sample(examples)
+
+    def run(self, model: Checkpoint, baseline: Checkpoint) -> tuple[Report, Step]:
+        """All steps in order; returns the report and the step to serve."""
+        recipe, builder = self._recipe, self._builder
+        with self._progress.step("baseline"):
+            layers = network.layer_shapes(baseline.state, baseline.config)
+            first = builder.torch("baseline", baseline, baseline.state, layers, 1.0)
+            self._measure(first, before=None)
+        with self._progress.step("pruned"):
+            compacted = compaction.compact(model.state, model.config)
+            pruned = builder.torch(
+                "pruned", model, compacted.state, compacted.layers, compacted.density
+            )
+            self._measure(pruned, before=first if model is baseline else None)
+        with self._progress.step("onnx"):
+            onnx = builder.onnx(model, compacted)
+            self._measure(onnx, before=pruned, tolerance=recipe.parity_tolerance)
+        with self._progress.step("graph"):
+            graph = builder.graph(model, onnx)
+            self._measure(graph, before=onnx, tolerance=recipe.parity_tolerance)
+        served, rejected = self._reduce(model, graph)
+        self._gate_f1(served)
+        return self._report(served, rejected, self._latencies()), served
+
+    def _reduce(self, model: Checkpoint, graph: Step) -> tuple[Step, dict[str, str]]:
+        """The first precision that passes its gates; the last one must."""
+        rejected: dict[str, str] = {}
+        precisions = self._recipe.precisions()
+        for precision in precisions:
+            if precision == "fp32":
+                break
+            try:
+                with self._progress.step(precision):
+                    step = self._builder.reduced(precision, model, graph)
+                    tolerance = _FP16_TOLERANCE if precision == "fp16" else None
+                    self._measure(step, before=graph, tolerance=tolerance)
+                    parity.check_spans(
+                        precision, self._agreement(step), self._recipe.min_span_agreement
+                    )
+                    self._gate_f1(step)
+            except GateFailed as error:
+                if precision == precisions[-1]:
+                    raise
+                logger.warning("%s; trying the next precision", error)
+                rejected[precision] = str(error)
+            else:
+                return step, rejected
+        return graph, rejected
+
+    def _measure(self, step: Step, before: Step | None, tolerance: float | None = None) -> None:
+        """Accuracy and parity of a step; raises GateFailed outside the tolerance."""
+        self.steps.append(step)
+        if self._examples:
+            with self._progress.task(f"{step.name}: evaluate", len(self._examples)) as advance:
+                scores, predictions = evaluate.evaluate(step.engine, self._examples, advance)
+            self._scores[step.name], self._predictions[step.name] = scores, predictions
+            logger.info("%s: EM %.2f, F1 %.2f", step.name, scores.exact_match, scores.f1)
+        self._parity[step.name] = None
+        if before is not None:
+            found = parity.compare(
+                step.engine,
+                before.engine,
+                self._questions,
+                predictions=(self._predictions[step.name], self._predictions[before.name])
+                if self._examples
+                else None,
+            )
+            self._parity[step.name] = found
+            if tolerance is not None:
+                parity.check_logits(step.name, found, tolerance)
+
+    def _agreement(self, step: Step) -> Parity:
+        found = self._parity[step.name]
+        assert found is not None
+        return found
+
+    def _gate_f1(self, step: Step) -> None:
+        if step.name not in self._scores:
+            return
+        before, after = self._scores["pruned"].f1, self._scores[step.name].f1
+        if before - after > self._recipe.max_f1_drop:
+            raise GateFailed(
+                f"{step.name}: F1 {after:.2f} is {before - after:.2f} below the pruned step's "
+                f"{before:.2f}; the bound is {self._recipe.max_f1_drop}"
+            )
+
+    def _latencies(self) -> dict[str, dict[int, Latency]]:
+        recipe = self._recipe
+        if recipe.target == "cuda" and "CUDAExecutionProvider" not in (
+            onnxruntime.get_available_providers()
+        ):
+            logger.warning("latency is not measured: this machine has no CUDA provider")
+            return {}
+        rounds = recipe.rounds + BURN_IN_ROUNDS
+        with (
+            self._progress.step("latency"),
+            self._progress.task("latency: rounds", rounds) as advance,
+        ):
+            engines = {step.name: step.engine for step in self.steps}
+            return benchmark.measure(engines, recipe.sequence_lengths, recipe.rounds, advance)
+
+    def _report(
+        self, served: Step, rejected: dict[str, str], latencies: dict[str, dict[int, Latency]]
+    ) -> Report:
+        recipe = self._recipe
+        return Report(
+            name=recipe.name,
+            version=recipe.version,
+            build_id=served.spec.build_id,
+            served=served.name,
+            rejected=rejected,
+            conditions={
+                "date": datetime.now(UTC).date().isoformat(),
+                "model": served.spec.source,
+                "dataset": recipe.dataset.name if recipe.dataset else None,
+                "questions": len(self._examples),
+                "null_score_diff_threshold": recipe.null_score_diff_threshold,
+                "target": recipe.target,
+                "provider": served.engine.session.provider,
+                "threads": recipe.threads or available_cpus(),
+                "rounds": recipe.rounds,
+                "machine": platform.machine(),
+                "tools": served.spec.tools,
+            },
+            steps=tuple(
+                StepFigures(
+                    name=step.name,
+                    precision=step.spec.precision,
+                    size_bytes=step.model_file.stat().st_size,
+                    density=step.spec.density,
+                    parity=self._parity[step.name],
+                    scores=self._scores.get(step.name),
+                    latency=latencies.get(step.name, {}),
+                    notes=step.notes,
+                )
+                for step in self.steps
+            ),
+        )
+
+
+def _sample(examples: Sequence[Example]) -> list[Question]:
+    """Questions for parity: spread evenly over the data set, or the built-in ones."""
+    if not examples:
+        return list(parity.QUESTIONS)
+    every = max(1, len(examples) // _PARITY_SAMPLE)
+    return [Question(e.question, e.context) for e in examples[::every][:_PARITY_SAMPLE]]

@@ -1,0 +1,39 @@
+"""Dynamic INT8 quantization of a fused graph, weights per channel."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import onnx
+from onnxruntime.quantization import QuantType, quantize_dynamic
+
+
+def to_int8(source: Path, path: Path) -> None:
+    """Quantizes the encoder's matrix products; embeddings and the normalizations stay fp32.
+
+    Args:
+        source: The fused fp32 graph.
+        path: The file to write.
+    """
+    logging.getLogger().addFilter(_no_preprocessing_hint)
+    with TemporaryDirectory(dir=path.parent) as scratch:
+        quantized = Path(scratch) / "model.onnx"
+        quantize_dynamic(
+            source,
+            quantized,
+            # Embedding tables quantize badly, and looking a row up costs nothing.
+            op_types_to_quantize=["MatMul", "Attention"],
+            per_channel=True,
+            weight_type=QuantType.QInt8,
+            # Shape inference knows nothing of fused operators' outputs.
+            extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},
+        )
+        quantized.replace(path)
+    logging.getLogger().removeFilter(_no_preprocessing_hint)
+
+
+def _no_preprocessing_hint(record: logging.LogRecord) -> bool:
+    """The hint asks for a step that would undo the fusion."""
+    return "pre-processing before quantization" not in record.getMessage()

@@ -1,0 +1,90 @@
+"""What to build, and within which bounds."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+TOOLS = ("torch", "transformers", "optimum", "optimum-onnx", "onnx", "onnxruntime", "numpy")
+SEQUENCE_LENGTHS = (8, 16, 32, 64, 128, 256, 384, 512)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One build.
+
+    Attributes:
+        model: Hub id or folder of the checkpoint to optimize.
+        revision: The hub revision of `model`, None for the default branch.
+        baseline: The checkpoint to compare with; None for `model` itself.
+        precision: auto, fp32, fp16 or int8.
+        target: cpu or cuda.
+        dataset: SQuAD v2 file for the F1 gate; None gates on parity and span agreement alone.
+        output, name, version: Published at `<output>/<name>/<version>/`.
+        null_score_diff_threshold: The served threshold; None switches the empty answer off.
+        max_seq_length: Longest feature, None for what the model allows, at most 512.
+        max_f1_drop: F1 points that the artifact may lose against the pruned step.
+        parity_tolerance: Largest logit difference of an fp32 step, relative to the largest logit.
+        min_span_agreement: Share of equal answers that fp16 and int8 must keep.
+        sequence_lengths: Tokens at which latency is measured.
+        rounds: Latency measurements of each step and length.
+    """
+
+    model: str
+    output: Path
+    revision: str | None = None
+    baseline: str | None = None
+    precision: str = "auto"
+    target: str = "cpu"
+    dataset: Path | None = None
+    name: str = "qa"
+    version: int = 1
+    opset: int = 18
+    null_score_diff_threshold: float | None = 0.0
+    max_seq_length: int | None = None
+    doc_stride: int = 128
+    n_best_size: int = 20
+    max_answer_length: int = 30
+    max_f1_drop: float = 1.0
+    parity_tolerance: float = 1e-4
+    min_span_agreement: float = 0.85
+    sequence_lengths: tuple[int, ...] = SEQUENCE_LENGTHS
+    rounds: int = 10
+    threads: int = 0
+
+    def precisions(self) -> tuple[str, ...]:
+        """The precisions to try in order; `auto` ends with fp32, which needs no gate."""
+        if self.precision != "auto":
+            return (self.precision,)
+        return ("int8", "fp32") if self.target == "cpu" else ("fp16", "fp32")
+
+    def build_id(self, weights: Mapping[str, str]) -> str:
+        """A hash of what decides the artifact's bytes: weights, recipe and tool versions.
+
+        Args:
+            weights: SHA-256 of each checkpoint's files.
+        """
+        ignored = ("output", "model", "baseline", "dataset", "sequence_lengths", "rounds", "threads")
+        recipe = {k: v for k, v in asdict(self).items() if k not in ignored}
+        recipe["dataset"] = _sha256(self.dataset) if self.dataset else None
+        identity: dict[str, Any] = {
+            "weights": dict(weights),
+            "recipe": recipe,
+            "tools": tool_versions(),
+        }
+        return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+
+
+def tool_versions() -> dict[str, str]:
+    """Versions of the packages that shape an artifact."""
+    return {name: version(name) for name in TOOLS}
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

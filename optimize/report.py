@@ -1,0 +1,146 @@
+"""The journey report: every step's size, accuracy, latency and parity, as JSON and Markdown."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from optimize.benchmark import Latency
+from optimize.parity import Parity
+from optimize.squad import Scores
+
+
+@dataclass(frozen=True)
+class StepFigures:
+    """What was measured of one step.
+
+    Attributes:
+        name: baseline, pruned, onnx, graph, fp16 or int8.
+        size_bytes: Of the model file.
+        density: Share of the encoder's linear weights kept.
+        parity: Against the step before; None where the weights are another model's.
+        scores: On the data set; None without one.
+        latency: By sequence length; empty where this machine cannot measure it.
+        notes: Fused operators and the like.
+    """
+
+    name: str
+    precision: str
+    size_bytes: int
+    density: float
+    parity: Parity | None
+    scores: Scores | None
+    latency: dict[int, Latency]
+    notes: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Report:
+    """A whole journey.
+
+    Attributes:
+        served: The step that was published.
+        rejected: Steps that a gate refused, with the reason.
+        conditions: What the figures hold for: data set, provider, threads, date, versions.
+    """
+
+    name: str
+    version: int
+    build_id: str
+    served: str
+    rejected: dict[str, str]
+    conditions: dict[str, Any]
+    steps: tuple[StepFigures, ...]
+
+    def step(self, name: str) -> StepFigures:
+        """The step of that name."""
+        return next(step for step in self.steps if step.name == name)
+
+    def speed_up(self, step: StepFigures, over: StepFigures) -> float | None:
+        """How many times faster a step is at the longest length both were measured at."""
+        lengths = step.latency.keys() & over.latency.keys()
+        if not lengths:
+            return None
+        longest = max(lengths)
+        return over.latency[longest].mean_ms / step.latency[longest].mean_ms
+
+    def figures(self) -> dict[str, Any]:
+        """The served step's figures, for `artifact.json`."""
+        step, baseline = self.step(self.served), self.steps[0]
+        return {
+            "dataset": self.conditions["dataset"],
+            "exact_match": step.scores.exact_match if step.scores else None,
+            "f1": step.scores.f1 if step.scores else None,
+            "baseline_f1": baseline.scores.f1 if baseline.scores else None,
+            "model_bytes": step.size_bytes,
+            "latency_ms": {str(n): latency.mean_ms for n, latency in step.latency.items()},
+            "speed_up": self.speed_up(step, baseline),
+        }
+
+    def to_json(self) -> str:
+        """`report.json`."""
+        return json.dumps(asdict(self), indent=2, default=str) + "\n"
+
+    def to_markdown(self) -> str:
+        """`report.md`."""
+        lines = [f"# {self.name} version {self.version}", "", *self._journey(), ""]
+        if any(step.latency for step in self.steps):
+            lines += ["## Latency by sequence length (mean ± std, ms)", "", *self._latency(), ""]
+        else:
+            lines += ["Latency was not measured: this machine does not have the target.", ""]
+        lines += [f"- {key}: {value}" for key, value in self.conditions.items()]
+        lines += [f"- not served: {name} ({reason})" for name, reason in self.rejected.items()]
+        lines += [
+            f"- {step.name}: {key}: {value}"
+            for step in self.steps
+            for key, value in step.notes.items()
+        ]
+        return "\n".join(lines) + "\n"
+
+    def _journey(self) -> list[str]:
+        longest = max((max(s.latency) for s in self.steps if s.latency), default=None)
+        at = f"latency at {longest} (ms)" if longest else "latency"
+        rows = []
+        for index, step in enumerate(self.steps):
+            before = self.steps[index - 1] if index else None
+            scores = step.scores
+            rows.append(
+                [
+                    f"**{step.name}**" if step.name == self.served else step.name,
+                    f"{step.size_bytes / 1e6:.1f}",
+                    f"{step.density:.2f}",
+                    f"{scores.exact_match:.2f}" if scores else "not measured",
+                    f"{scores.f1:.2f}" if scores else "not measured",
+                    f"{scores.best_f1:.2f}" if scores else "not measured",
+                    _latency(step.latency.get(longest)) if longest else "–",
+                    _times(self.speed_up(step, self.steps[0])),
+                    _times(self.speed_up(step, before)) if before else "",
+                    f"{step.parity.max_logit_difference:.1e}" if step.parity else "",
+                ]
+            )
+        head = ["step", "size (MB)", "density", "EM", "F1", "best F1", at]
+        head += ["× baseline", "× step before", "max Δ logit"]
+        return table(head, rows)
+
+    def _latency(self) -> list[str]:
+        lengths = sorted({length for step in self.steps for length in step.latency})
+        rows = [
+            [str(length), *(_latency(step.latency.get(length)) for step in self.steps)]
+            for length in lengths
+        ]
+        return table(["tokens", *(step.name for step in self.steps)], rows)
+
+
+def table(head: list[str], rows: list[list[str]]) -> list[str]:
+    """The lines of a Markdown table, numbers to the right."""
+    rule = ["---", *["---:"] * (len(head) - 1)]
+    return ["| " + " | ".join(cells) + " |" for cells in (head, rule, *rows)]
+
+
+def _latency(latency: Latency | None) -> str:
+    return f"{latency.mean_ms:.2f} ± {latency.std_ms:.2f}" if latency else "–"
+
+
+def _times(factor: float | None) -> str:
+    return f"{factor:.2f}" if factor else "–"
