@@ -71,7 +71,7 @@ class V2Client:
             raise TargetError(f"{self._host}: model {self._model_name!r} is not ready: {reason}")
 
     def infer(self, prompt: Prompt) -> Reply:
-        """Ask one question; the latency is that of the whole call, body read. Raises RequestError."""
+        """Ask one question, timed until the whole answer is read; raises RequestError."""
         payload = {
             "inputs": [
                 {"name": name, "shape": [1], "datatype": "BYTES", "data": [text]}

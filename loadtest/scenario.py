@@ -1,11 +1,12 @@
 """The latency table: random requests one after the other, sequence length by sequence length."""
 
+import contextlib
 import logging
 import random
 import time
 from collections.abc import Callable
 
-from loadtest.client import AnswerError, Reply, TargetError, V2Client
+from loadtest.client import AnswerError, Reply, RequestError, TargetError, V2Client
 from loadtest.options import Options
 from loadtest.prompts import Prompt, make_prompt
 from loadtest.recording import Recording
@@ -20,19 +21,17 @@ def run_latency_table(host: str, options: Options, recording: Recording, report:
     """Send every request to the target into `recording`; ends early when the target is lost."""
     try:
         client = V2Client(host, options.model_name, options.request_timeout)
+        client.check_ready()
     except TargetError as error:
         recording.fail(str(error))
         return
-    try:
-        client.check_ready()
-        rng = random.Random(options.seed)
+    rng = random.Random(options.seed)
+    with contextlib.closing(client):
         for length in options.lengths:
-            _measure(client, length, options, rng, recording, report)
+            answering = _measure(client, length, options, rng, recording, report)
             _log_progress(length, recording)
-    except TargetError as error:
-        recording.fail(str(error))
-    finally:
-        client.close()
+            if not answering:
+                return
 
 
 def _measure(
@@ -42,23 +41,25 @@ def _measure(
     rng: random.Random,
     recording: Recording,
     report: Report,
-) -> None:
+) -> bool:
+    """Measure one sequence length; False when the target was lost."""
     for number in range(options.warmup + options.requests_per_length):
         prompt = make_prompt(length, rng)
-        warming_up = number < options.warmup
+        measured = number >= options.warmup
         begin = time.perf_counter()
         try:
             reply = _ask(client, length, prompt)
-        except (AnswerError, TargetError) as error:
-            if not warming_up:
+        except RequestError as error:
+            if measured:
                 report(length, time.perf_counter() - begin, 0, error)
-            if isinstance(error, TargetError):
-                raise TargetError(f"seq {length}: {error}") from error
             recording.fail(str(error), length)
-            continue
-        if not warming_up:
-            report(length, reply.latency_s, reply.size, None)
-            recording.add(length, reply.latency_s, reply.server_ms)
+            if isinstance(error, TargetError):
+                return False
+        else:
+            if measured:
+                report(length, reply.latency_s, reply.size, None)
+                recording.add(length, reply.latency_s, reply.server_ms)
+    return True
 
 
 def _ask(client: V2Client, length: int, prompt: Prompt) -> Reply:

@@ -17,11 +17,12 @@ def main(argv: list[str] | None = None) -> int:
     """Runs a verb; returns the exit status: 0, 1 bad input, 2 not publishable, 3 gate failed."""
     arguments = _parser().parse_args(argv)
     logging.basicConfig(
-        level=logging.INFO,
+        level=logging.WARNING,
         stream=sys.stderr,
         format="%(asctime)s %(name)s: %(message)s",
     )
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    for name in ("optimize", "predictor"):
+        logging.getLogger(name).setLevel(logging.INFO)
     signal.signal(signal.SIGTERM, _terminated)
 
     # Imported late, so that --help and a wrong option answer at once.
@@ -67,8 +68,10 @@ def _parser() -> argparse.ArgumentParser:
             formatter_class=argparse.ArgumentDefaultsHelpFormatter,
         )
     )
-    evaluate = verbs.add_parser("evaluate", help="EM and F1 of an artifact on a SQuAD file")
-    evaluate.add_argument("--model-dir", type=Path, required=True, help="folder of an artifact")
+    evaluate = verbs.add_parser("evaluate", help="EM and F1 of artifacts on a SQuAD file")
+    evaluate.add_argument(
+        "--model-dir", type=Path, required=True, nargs="+", help="folder of an artifact, or several"
+    )
     evaluate.add_argument("--dataset", type=Path, required=True, help="SQuAD file, .json[.gz]")
     evaluate.add_argument("--threads", type=int, default=0, help="0: as many as there are CPUs")
     return parser
@@ -109,6 +112,9 @@ def _build_arguments(build: argparse.ArgumentParser) -> None:
         help="tokens at which latency is measured",
     )  # fmt: skip
     build.add_argument("--rounds", type=_positive, default=10, help="measurements of each latency")
+    build.add_argument(
+        "--keep-steps", type=Path, help="new folder that keeps every step's own artifact"
+    )
     build.add_argument("--threads", type=int, default=0, help="0: as many as there are CPUs")
 
 

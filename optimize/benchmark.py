@@ -1,8 +1,8 @@
 """Latency of every step at every sequence length, interleaved with the baseline.
 
 Method: one request of random tokens at a time, batch 1, through the Session alone (no tokenizer, no
-HTTP). In each round every step runs once at every length, in an order shuffled anew, so that whatever
-else the machine does hits all steps alike. The first two rounds are dropped.
+HTTP). In each round every step runs once at every length, in an order shuffled anew, so that
+whatever else the machine does hits all steps alike. The first two rounds are dropped.
 """
 
 from __future__ import annotations
@@ -80,9 +80,7 @@ def _random_batch(engine: Engine, length: int, tokens: np.random.Generator) -> B
     shape = (1, length)
     # Ids 1000 to 2000 are ordinary words in every supported vocabulary.
     values = {"input_ids": tokens.integers(1000, 2000, shape), "attention_mask": np.ones(shape)}
-    return {
-        name: values.get(name, np.zeros(shape)).astype(np.int64) for name in engine.spec.inputs
-    }
+    return {name: values.get(name, np.zeros(shape)).astype(np.int64) for name in engine.spec.inputs}
 
 
 def _latency(seconds: Sequence[float]) -> Latency:

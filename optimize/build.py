@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +16,7 @@ import onnxruntime
 from optimize import benchmark, checkpoint, compaction, evaluate, network, parity, publish, squad
 from optimize.benchmark import BURN_IN_ROUNDS, Latency
 from optimize.checkpoint import Checkpoint
-from optimize.errors import GateFailed
+from optimize.errors import GateFailed, PublishError
 from optimize.parity import Parity
 from optimize.progress import Progress
 from optimize.recipe import Recipe
@@ -57,8 +58,8 @@ def build(recipe: Recipe, progress: Progress) -> Path:
     if all(there):
         logger.info("%s is published already, and whole", final)
         return final
-    with TemporaryDirectory(prefix="optimize-") as scratch:
-        builder = StepBuilder(recipe, build_id, Path(scratch))
+    with _scratch(recipe.keep_steps) as scratch:
+        builder = StepBuilder(recipe, build_id, scratch)
         journey = _Journey(recipe, builder, examples, progress)
         report, served = journey.run(model, baseline)
         first = journey.steps[0]
@@ -75,6 +76,20 @@ def build(recipe: Recipe, progress: Progress) -> Path:
                 publish.publish(step.folder, spec, folder, texts)
                 logger.info("published %s", folder)
     return final
+
+
+@contextmanager
+def _scratch(keep: Path | None) -> Iterator[Path]:
+    """The folder that steps are built in: a temporary one, or the one to keep."""
+    if keep is None:
+        with TemporaryDirectory(prefix="optimize-") as scratch:
+            yield Path(scratch)
+        return
+    try:
+        keep.mkdir(parents=True)
+    except OSError as error:
+        raise PublishError(f"{keep}: cannot be made for the steps ({error.strerror})") from error
+    yield keep
 
 
 class _Journey:
@@ -121,31 +136,31 @@ class _Journey:
         return self._report(served, rejected, self._latencies()), served
 
     def _reduce(self, model: Checkpoint, graph: Step) -> tuple[Step, dict[str, str]]:
-        """The first precision that passes its gates; the last one must."""
+        """The first of the last steps that passes its gates; one of them must."""
         rejected: dict[str, str] = {}
-        precisions = self._recipe.precisions()
-        for precision in precisions:
-            if precision == "fp32":
+        names = self._recipe.last_steps()
+        for name in names:
+            if name == "fp32":
                 break
             try:
-                with self._progress.step(precision):
-                    step = self._builder.reduced(precision, model, graph)
-                    tolerance = _FP16_TOLERANCE if precision == "fp16" else None
-                    self._measure(step, before=graph, tolerance=tolerance)
-                    parity.check_spans(
-                        precision, self._agreement(step), self._recipe.min_span_agreement
-                    )
+                with self._progress.step(name):
+                    step = self._builder.reduced(name, model, graph)
+                    tolerance = _FP16_TOLERANCE if name == "fp16" else None
+                    found = self._measure(step, before=graph, tolerance=tolerance)
+                    parity.check_spans(name, found, self._recipe.min_span_agreement)
                     self._gate_f1(step)
             except GateFailed as error:
-                if precision == precisions[-1]:
+                if name == names[-1]:
                     raise
-                logger.warning("%s; trying the next precision", error)
-                rejected[precision] = str(error)
+                logger.warning("%s; trying the next step", error)
+                rejected[name] = str(error)
             else:
                 return step, rejected
         return graph, rejected
 
-    def _measure(self, step: Step, before: Step | None, tolerance: float | None = None) -> None:
+    def _measure(
+        self, step: Step, before: Step | None, tolerance: float | None = None
+    ) -> Parity | None:
         """Accuracy and parity of a step; raises GateFailed outside the tolerance."""
         self.steps.append(step)
         if self._examples:
@@ -154,22 +169,19 @@ class _Journey:
             self._scores[step.name], self._predictions[step.name] = scores, predictions
             logger.info("%s: EM %.2f, F1 %.2f", step.name, scores.exact_match, scores.f1)
         self._parity[step.name] = None
-        if before is not None:
-            found = parity.compare(
-                step.engine,
-                before.engine,
-                self._questions,
-                predictions=(self._predictions[step.name], self._predictions[before.name])
-                if self._examples
-                else None,
-            )
-            self._parity[step.name] = found
-            if tolerance is not None:
-                parity.check_logits(step.name, found, tolerance)
-
-    def _agreement(self, step: Step) -> Parity:
-        found = self._parity[step.name]
-        assert found is not None
+        if before is None:
+            return None
+        found = parity.compare(
+            step.engine,
+            before.engine,
+            self._questions,
+            predictions=(self._predictions[step.name], self._predictions[before.name])
+            if self._examples
+            else None,
+        )
+        self._parity[step.name] = found
+        if tolerance is not None:
+            parity.check_logits(step.name, found, tolerance)
         return found
 
     def _gate_f1(self, step: Step) -> None:

@@ -1,9 +1,9 @@
 """Errors of an optimize run, each with the exit status of the process.
 
-    OptimizeError           1
-    ├── SourceError         1   the checkpoint or the data set cannot be used
-    ├── PublishError        2   the target holds another build, or cannot be written
-    └── GateFailed          3   the artifact is worse than allowed; nothing is published
+OptimizeError           1
+├── SourceError         1   the checkpoint or the data set cannot be used
+├── PublishError        2   the target holds another build, or cannot be written
+└── GateFailed          3   the artifact is worse than allowed; nothing is published
 """
 
 from __future__ import annotations

@@ -7,11 +7,12 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
-from pathlib import Path
 
 from optimize import squad
+from optimize.progress import Progress
 from optimize.squad import Example, Prediction, Scores
 from optimize.torch_session import TORCH_SESSION
+from predictor.artifact import read_spec
 from predictor.engine import Engine
 from predictor.session import ORT_SESSION
 from predictor.types import Question
@@ -53,17 +54,15 @@ def evaluate(
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Prints an artifact's figures on a data set as JSON."""
-    from optimize.progress import Progress
-    from predictor.artifact import read_spec
-
+    """Prints the figures of artifacts on a data set as JSON, by folder."""
     examples = squad.read(arguments.dataset)
-    engine = Engine.load(
-        arguments.model_dir,
-        session=sessions_for(read_spec(arguments.model_dir).format),
-        threads=arguments.threads,
-    )
-    with Progress() as progress, progress.task("evaluate", len(examples)) as advance:
-        scores, _ = evaluate(engine, examples, advance)
-    sys.stdout.write(json.dumps(asdict(scores), indent=2) + "\n")
+    figures = {}
+    with Progress() as progress:
+        for folder in arguments.model_dir:
+            session = sessions_for(read_spec(folder).format)
+            engine = Engine.load(folder, session=session, threads=arguments.threads)
+            with progress.task(str(folder), len(examples)) as advance:
+                scores, _ = evaluate(engine, examples, advance)
+            figures[str(folder)] = asdict(scores)
+    sys.stdout.write(json.dumps(figures, indent=2) + "\n")
     return 0

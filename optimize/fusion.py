@@ -52,7 +52,7 @@ def fuse(source: Path, path: Path, *, layers: int) -> dict[str, int]:
 
 
 def to_fp16(source: Path, path: Path) -> None:
-    """Converts a fused graph's weights and arithmetic to fp16; inputs and logits keep their types."""
+    """Converts a fused graph's weights and arithmetic to fp16; inputs and outputs stay."""
     import onnx
 
     model = BertOnnxModel(onnx.load(str(source)))

@@ -44,7 +44,8 @@ def build_module(state: State, config: Any, layers: Sequence[LayerShape]) -> nn.
         raise SourceError(
             f"the weights do not fit config.json: {str(error).splitlines()[1].strip()}"
         ) from error
-    return module.eval()
+    whole: nn.Module = module.eval()
+    return whole
 
 
 def layer_shapes(state: State, config: Any) -> tuple[LayerShape, ...]:

@@ -52,9 +52,7 @@ def published(folder: Path, build_id: str) -> bool:
     return True
 
 
-def publish(
-    source: Path, spec: ArtifactSpec, folder: Path, reports: Mapping[str, str]
-) -> None:
+def publish(source: Path, spec: ArtifactSpec, folder: Path, reports: Mapping[str, str]) -> None:
     """Copies a built artifact beside its target and renames it there.
 
     Args:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 TOOLS = ("torch", "transformers", "optimum", "optimum-onnx", "onnx", "onnxruntime", "numpy")
+_LAST_STEPS = {"fp32": ("fp32",), "fp16": ("fp16",), "int8": ("int8", "int8-asymmetric")}
 SEQUENCE_LENGTHS = (8, 16, 32, 64, 128, 256, 384, 512)
 
 
@@ -33,6 +34,7 @@ class Recipe:
         min_span_agreement: Share of equal answers that fp16 and int8 must keep.
         sequence_lengths: Tokens at which latency is measured.
         rounds: Latency measurements of each step and length.
+        keep_steps: Where to leave every step's own artifact folder, None to remove them.
     """
 
     model: str
@@ -56,12 +58,13 @@ class Recipe:
     sequence_lengths: tuple[int, ...] = SEQUENCE_LENGTHS
     rounds: int = 10
     threads: int = 0
+    keep_steps: Path | None = None
 
-    def precisions(self) -> tuple[str, ...]:
-        """The precisions to try in order; `auto` ends with fp32, which needs no gate."""
-        if self.precision != "auto":
-            return (self.precision,)
-        return ("int8", "fp32") if self.target == "cpu" else ("fp16", "fp32")
+    def last_steps(self) -> tuple[str, ...]:
+        """The last steps to try, fastest first; the first one that passes its gates is served."""
+        if self.precision == "auto":
+            return (*_LAST_STEPS["int8" if self.target == "cpu" else "fp16"], "fp32")
+        return _LAST_STEPS[self.precision]
 
     def build_id(self, weights: Mapping[str, str]) -> str:
         """A hash of what decides the artifact's bytes: weights, recipe and tool versions.
@@ -69,7 +72,16 @@ class Recipe:
         Args:
             weights: SHA-256 of each checkpoint's files.
         """
-        ignored = ("output", "model", "baseline", "dataset", "sequence_lengths", "rounds", "threads")
+        ignored = (
+            "output",
+            "keep_steps",
+            "model",
+            "baseline",
+            "dataset",
+            "sequence_lengths",
+            "rounds",
+            "threads",
+        )
         recipe = {k: v for k, v in asdict(self).items() if k not in ignored}
         recipe["dataset"] = _sha256(self.dataset) if self.dataset else None
         identity: dict[str, Any] = {

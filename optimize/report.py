@@ -16,7 +16,7 @@ class StepFigures:
     """What was measured of one step.
 
     Attributes:
-        name: baseline, pruned, onnx, graph, fp16 or int8.
+        name: baseline, pruned, onnx, graph, fp16, int8 or int8-asymmetric.
         size_bytes: Of the model file.
         density: Share of the encoder's linear weights kept.
         parity: Against the step before; None where the weights are another model's.

@@ -95,14 +95,18 @@ class StepBuilder:
             "graph", folder, checkpoint, "onnx", "fp32", spec.layers, spec.density, notes
         )
 
-    def reduced(self, precision: str, checkpoint: Checkpoint, before: Step) -> Step:
-        """The fused graph in fp16 or int8."""
-        folder = self._folder(precision, checkpoint)
-        convert = {"fp16": fusion.to_fp16, "int8": quantize.to_int8}[precision]
-        convert(before.model_file, folder / MODEL_FILES["onnx"])
+    def reduced(self, name: str, checkpoint: Checkpoint, before: Step) -> Step:
+        """The fused graph in fp16, int8, or int8 with asymmetric weights."""
+        folder = self._folder(name, checkpoint)
+        path = folder / MODEL_FILES["onnx"]
+        precision, _, variant = name.partition("-")
+        if precision == "fp16":
+            fusion.to_fp16(before.model_file, path)
+        else:
+            quantize.to_int8(before.model_file, path, asymmetric=variant == "asymmetric")
         spec = before.spec
         return self._finish(
-            precision, folder, checkpoint, "onnx", precision, spec.layers, spec.density, {}
+            name, folder, checkpoint, "onnx", precision, spec.layers, spec.density, {}
         )
 
     def _folder(self, name: str, checkpoint: Checkpoint) -> Path:

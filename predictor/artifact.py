@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from predictor.errors import ArtifactError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Literal[1] = 1
 SPEC_FILE = "artifact.json"
 MODEL_FILES = {"onnx": "model.onnx", "torch": "model.safetensors"}
 TOKENIZER_FILE = "tokenizer.json"

@@ -44,7 +44,7 @@ def collate(features: Sequence[Feature], inputs: Sequence[str], pad_token_id: in
     for row, feature in enumerate(features):
         values = {
             "input_ids": feature.input_ids,
-            "attention_mask": 1,
+            "attention_mask": np.ones(len(feature), dtype=np.int64),
             "token_type_ids": feature.token_type_ids,
         }
         for name, array in batch.items():

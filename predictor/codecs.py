@@ -1,8 +1,9 @@
 """KServe's V1 dict and V2 InferRequest ↔ questions and results.
 
 V2 inputs: `question` BYTES [n] or [n, 1]; `context` BYTES [n], [n, 1] or [1], shared by all.
-V2 outputs: `answer` BYTES, `score` FP32, `start` and `end` INT64, each [n, top_k]; `null_score_diff`
-FP32 [n]; `sequence_length` INT64 [n]. V1 speaks the words of the Hugging Face pipeline.
+V2 outputs: `answer` BYTES, `score` FP32, `start` and `end` INT64, each [n, top_k];
+`null_score_diff` FP32 [n]; `sequence_length` INT64 [n].
+V1 speaks the words of the Hugging Face pipeline.
 """
 
 from __future__ import annotations

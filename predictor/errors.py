@@ -1,21 +1,21 @@
 """Errors that reach a client or an operator, each with the status it has on the wire.
 
-    PredictorError
-    ├── InvalidRequest          400  INVALID_ARGUMENT    the client sent something that cannot be answered
-    │   └── QuestionTooLong     400  INVALID_ARGUMENT    no room is left for the context
-    ├── ModelNotServed          404  NOT_FOUND           another model, or another version, is served here
-    ├── NotReady                503  UNAVAILABLE         loading or draining
-    ├── DeadlineExceeded        504  DEADLINE_EXCEEDED   the client's timeout passed before its turn
-    ├── InternalError           500  INTERNAL            a defect of ours; its text says nothing else
-    └── StartupError            500  INTERNAL            the server cannot start; shown to the operator
-        └── ArtifactError       500  INTERNAL            the model folder is absent, broken or too new
+PredictorError
+├── InvalidRequest          400  INVALID_ARGUMENT    a request that cannot be answered
+│   └── QuestionTooLong     400  INVALID_ARGUMENT    no room is left for the context
+├── ModelNotServed          404  NOT_FOUND           another model or version is served
+├── NotReady                503  UNAVAILABLE         loading or draining
+├── DeadlineExceeded        504  DEADLINE_EXCEEDED   the client's timeout passed before its turn
+├── InternalError           500  INTERNAL            a defect of ours; its text says nothing else
+└── StartupError            500  INTERNAL            the server cannot start; shown to the operator
+    └── ArtifactError       500  INTERNAL            the model folder is absent, broken or too new
 """
 
 from __future__ import annotations
 
 
 class PredictorError(Exception):
-    """Base of every expected failure; `http_status` and `grpc_status` are its meaning on the wire."""
+    """Base of every expected failure; both statuses are its meaning on the wire."""
 
     http_status = 500
     grpc_status = "INTERNAL"

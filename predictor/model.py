@@ -12,6 +12,7 @@ from typing import Any
 from kserve import InferRequest, InferResponse, Model
 
 from predictor import codecs
+from predictor.artifact import ArtifactSpec
 from predictor.engine import Engine
 from predictor.errors import DeadlineExceeded, InternalError, NotReady, PredictorError
 from predictor.transport import TransportError
@@ -32,7 +33,7 @@ class QAModel(Model):  # type: ignore[misc]  # the SDK is untyped
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="engine")
 
     @property
-    def engine_spec(self) -> Any:
+    def engine_spec(self) -> ArtifactSpec:
         """The `artifact.json` that is served; raises NotReady before `load`."""
         return self._loaded().spec
 

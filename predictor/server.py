@@ -42,6 +42,12 @@ _NOISY_LOGGERS = ("kserve.trace", "uvicorn.access", "kserve")
 class QADataPlane(DataPlane):  # type: ignore[misc]  # the SDK is untyped
     """The SDK's data plane, where a body that cannot be decoded is the client's mistake."""
 
+    async def model_ready(self, model_name: str, *args: Any) -> bool:
+        """Whether the model is ready; raises TransportError for another model's name."""
+        if self.model_registry.get_model(model_name) is None:
+            raise TransportError(ModelNotServed(f"Model with name {model_name} does not exist."))
+        return bool(await super().model_ready(model_name, *args))
+
     def decode(self, body: Any, headers: dict[str, str], *args: Any, **kwargs: Any) -> Any:
         """Decodes a body, also JSON without a content type; raises TransportError."""
         if isinstance(body, bytes) and "model_name" in kwargs and _BINARY_HEADER not in headers:

@@ -63,7 +63,7 @@ def load_session(
 
 
 class OrtSession:
-    """ONNX Runtime through IOBinding: inputs are read and logits written in place, without a copy."""
+    """ONNX Runtime through IOBinding: inputs are read and logits written in place."""
 
     def __init__(self, spec: ArtifactSpec, folder: Path, *, provider: str, threads: int) -> None:
         """See Session."""
@@ -147,5 +147,7 @@ def choose_provider(asked: str, target: str) -> str:
             raise StartupError(f"{asked} is not available here; there are {', '.join(available)}")
         return asked
     if target == "cuda" and CUDA not in available:
-        logger.warning("this artifact is made for %s, which is absent: falling back to %s", CUDA, CPU)
+        logger.warning(
+            "this artifact is made for %s, which is absent: falling back to %s", CUDA, CPU
+        )
     return CUDA if target == "cuda" and CUDA in available else CPU

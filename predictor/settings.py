@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -58,7 +59,8 @@ def read_settings(given: Mapping[str, object], environ: Mapping[str, str] = os.e
             known = ", ".join(PREFIX + field.upper() for field in Settings.model_fields)
             raise StartupError(f"environment variable {name} names no setting; there are {known}")
     try:
-        return Settings(**{name: value for name, value in given.items() if value is not None})
+        chosen: dict[str, Any] = {n: value for n, value in given.items() if value is not None}
+        return Settings(**chosen)
     except ValidationError as error:
         problem = error.errors()[0]
         raise StartupError(f"setting {problem['loc'][0]}: {problem['msg']}") from error

@@ -1,9 +1,9 @@
 """Start and end logits → n-best answers and the null score difference, vectorised in numpy.
 
-The rules are those of the SQuAD v2 baselines: a candidate is a start and an end token of one window,
-its score the sum of their logits; the null score is that of the first token, the smallest over the
-windows. Unlike the usual scripts every candidate up to the longest answer is considered, not only
-pairs of the best starts and ends, and windows that overlap give one candidate per span of text.
+The rules are those of the SQuAD v2 baselines: a candidate is a start and an end token of one
+window, its score the sum of their logits; the null score is that of the first token, the smallest
+over the windows. Unlike the usual scripts every candidate up to the longest answer is considered,
+not only pairs of the best starts and ends, and overlapping windows give one candidate per span.
 """
 
 from __future__ import annotations
@@ -105,5 +105,6 @@ def _largest(values: FloatArray, count: int) -> np.ndarray:
 def _softmax(scores: np.ndarray) -> np.ndarray:
     if not len(scores):
         return scores
-    shifted = np.exp(scores - scores.max())
-    return shifted / shifted.sum()
+    shifted: np.ndarray = np.exp(scores - scores.max())
+    shifted /= shifted.sum()
+    return shifted

@@ -102,7 +102,7 @@ class FeatureTokenizer:
 
 
 def _bounds(in_context: np.ndarray) -> tuple[int, int]:
-    """Half-open range of the context's tokens; empty, before the last token, where there are none."""
+    """Half-open range of the context's tokens; before the last token where there are none."""
     positions = np.flatnonzero(in_context)
     if not len(positions):
         end = len(in_context) - 1
