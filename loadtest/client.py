@@ -4,7 +4,6 @@ import http.client
 import json
 import re
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -96,7 +95,7 @@ class V2Client:
 
     def _send(
         self, method: str, path: str, body: bytes | None = None
-    ) -> tuple[int, Mapping[str, str], bytes, float]:
+    ) -> tuple[int, http.client.HTTPMessage, bytes, float]:
         headers = {"Content-Type": "application/json"} if body else {}
         too_late = TimeoutError(f"not whole within {self._request_timeout:g} s")
         begin = time.perf_counter()

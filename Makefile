@@ -1,0 +1,49 @@
+# Every target sets up what it needs; nothing has to be installed by hand but Python 3.11+ and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Where pip finds torch. PyPI's Linux wheel of torch brings CUDA libraries; for the CPU build set
+# PIP_EXTRA_INDEX_URL to PyTorch's CPU index.
+TORCH := torch==2.13.0
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-unit lint format clean
+
+help:  ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(VENV)/.installed  ## Make the virtual environment in .venv
+
+# Installed from the stated pins under the constraints of a set that was tested together.
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' \
+		|| { echo "make: needs Python 3.11 to 3.13 with venv (Debian: apt-get install python3-venv)" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt $(TORCH)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+		--group dev --editable '.[cpu,optimize,loadtest,demo]'
+	@$(BIN)/python -m pip check
+	@touch $@
+
+demo: install  ## The whole path: optimize, serve, ask and load-test the embedded checkpoint
+	$(BIN)/python -m demo.walkthrough
+
+test: install  ## All tests
+	$(BIN)/python -m pytest
+
+test-unit: install  ## The tests that start no server
+	$(BIN)/python -m pytest -m "not integration"
+
+lint: install  ## ruff, mypy and the import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: install  ## Format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:  ## Remove what was built; keep the virtual environment
+	rm -rf build

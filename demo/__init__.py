@@ -1,0 +1,1 @@
+"""The embedded checkpoint, its questions, and the walk through the whole path on one machine."""

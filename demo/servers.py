@@ -1,0 +1,115 @@
+"""Predictors as local processes on loopback, started together and surely stopped."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+HOST = "127.0.0.1"
+START_SECONDS = 120
+STOP_SECONDS = 20
+
+
+class DemoError(Exception):
+    """The demo cannot go on; the text says why in one line."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running predictor."""
+
+    name: str
+    port: int
+    log: Path
+    process: subprocess.Popen[bytes]
+
+    @property
+    def url(self) -> str:
+        """Where it answers."""
+        return f"http://{HOST}:{self.port}"
+
+    def call(self, method: str, path: str, body: object = None) -> tuple[int, Any, str]:
+        """One HTTP call: status, parsed body and the Server-Timing header."""
+        connection = http.client.HTTPConnection(HOST, self.port, timeout=60)
+        try:
+            headers = {"Content-Type": "application/json"}
+            connection.request(method, path, json.dumps(body) if body else None, headers)
+            response = connection.getresponse()
+            return response.status, json.load(response), response.headers["Server-Timing"] or ""
+        finally:
+            connection.close()
+
+
+@contextlib.contextmanager
+def running(
+    folders: dict[str, Path], sessions: dict[str, str], logs: Path
+) -> Iterator[list[Server]]:
+    """Starts a predictor for each folder and stops all of them in the end, come what may.
+
+    Args:
+        folders: Name → artifact.
+        sessions: Name → session, where it is not the predictor's default.
+        logs: Where each server's log goes.
+
+    Raises:
+        DemoError: A server did not become ready.
+    """
+    servers: list[Server] = []
+    try:
+        for name, folder in folders.items():
+            servers.append(_start(name, folder, sessions.get(name), logs / f"{name}.log"))
+        for server in servers:
+            _wait_ready(server)
+        yield servers
+    finally:
+        for server in servers:
+            server.process.terminate()
+        for server in servers:
+            try:
+                server.process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                server.process.kill()
+                server.process.wait()
+
+
+def _start(name: str, folder: Path, session: str | None, log: Path) -> Server:
+    port = _free_port()
+    command = [sys.executable, "-m", "predictor", "--model_dir", str(folder), "--host", HOST]
+    command += ["--http_port", str(port), "--enable_grpc", "false"]
+    if session:
+        command += ["--session", session]
+    with log.open("wb") as stream:
+        # A session of its own: Ctrl-C reaches this process alone, which then stops the servers.
+        process = subprocess.Popen(
+            command, stdout=stream, stderr=subprocess.STDOUT, start_new_session=True
+        )
+    return Server(name, port, log, process)
+
+
+def _wait_ready(server: Server) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if server.process.poll() is not None:
+            last = server.log.read_text("utf-8", "replace").strip().splitlines()[-1:]
+            raise DemoError(f"the {server.name} predictor stopped: {' '.join(last)}")
+        with contextlib.suppress(OSError, ValueError, http.client.HTTPException):
+            if server.call("GET", "/v2/models/qa/ready")[0] == 200:
+                return
+        time.sleep(0.2)
+    raise DemoError(f"the {server.name} predictor is not ready after {START_SECONDS} s")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,91 @@
+"""Fixtures that several folders of tests share."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from predictor.artifact import ArtifactSpec, LayerShape, digest, write_spec
+from predictor.engine import Engine
+from predictor.tokenization import FeatureTokenizer
+
+ROOT = Path(__file__).resolve().parent.parent
+FAKE_SESSION = "predictor.session:FakeSession"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The folder decides the marker."""
+    for item in items:
+        if "integration" in item.path.parts:
+            item.add_marker(pytest.mark.integration)
+
+
+@pytest.fixture(scope="session")
+def checkpoint() -> Path:
+    return ROOT / "demo" / "checkpoint"
+
+
+@pytest.fixture(scope="session")
+def squad2_dev() -> Path:
+    """Half of the real SQuAD2 dev set, which lies beside the repository where it is at hand."""
+    path = ROOT.parent / "shared" / "data" / "squad2-dev-6078.json.gz"
+    if not path.is_file():
+        pytest.skip("the SQuAD2 dev sample is not beside the repository")
+    return path
+
+
+@pytest.fixture
+def make_artifact(tmp_path: Path, checkpoint: Path) -> Callable[..., Path]:
+    """Makes a folder with a real tokenizer and a model file that only FakeSession can serve."""
+
+    def make(name: str = "artifact", **changes: object) -> Path:
+        folder = tmp_path / name
+        folder.mkdir()
+        shutil.copy(checkpoint / "tokenizer.json", folder)
+        (folder / "model.onnx").write_bytes(b"no model, but bytes")
+        spec = {
+            "format": "onnx",
+            "name": "qa",
+            "version": 3,
+            "build_id": "0" * 64,
+            "source": "fake",
+            "precision": "fp32",
+            "target": "cpu",
+            "opset": 18,
+            "density": 1.0,
+            "layers": [LayerShape(heads=2, feed_forward=8)],
+            "inputs": ["input_ids", "attention_mask", "token_type_ids"],
+            "pad_token_id": 0,
+            "max_seq_length": 64,
+            "doc_stride": 16,
+            "n_best_size": 20,
+            "max_answer_length": 30,
+            "null_score_diff_threshold": 0.0,
+            "files": {f: digest(folder / f) for f in ("model.onnx", "tokenizer.json")},
+            "tools": {},
+            "figures": {},
+        } | changes
+        write_spec(folder, ArtifactSpec.model_validate(spec))
+        return folder
+
+    return make
+
+
+@pytest.fixture
+def fake_engine(make_artifact: Callable[..., Path]) -> Engine:
+    return Engine.load(make_artifact(), session=FAKE_SESSION)
+
+
+@pytest.fixture(scope="session")
+def make_tokenizer(checkpoint: Path) -> Callable[[int, int], FeatureTokenizer]:
+    def make(max_seq_length: int, doc_stride: int) -> FeatureTokenizer:
+        return FeatureTokenizer(
+            checkpoint / "tokenizer.json", max_seq_length=max_seq_length, doc_stride=doc_stride
+        )
+
+    return make
+
+

@@ -1,0 +1,70 @@
+"""A folder that is not what it says it is, is refused with one line."""
+
+import json
+
+import pytest
+
+from predictor.artifact import load_spec, read_spec
+from predictor.errors import ArtifactError
+
+
+def test_a_whole_artifact_is_read(make_artifact):
+    spec = load_spec(make_artifact())
+    assert (spec.name, spec.version, spec.max_seq_length) == ("qa", 3, 64)
+    assert spec.model_validate_json(spec.model_dump_json()) == spec
+
+
+def test_a_flipped_byte_is_found(make_artifact):
+    folder = make_artifact()
+    content = bytearray((folder / "model.onnx").read_bytes())
+    content[5] ^= 1
+    (folder / "model.onnx").write_bytes(content)
+    with pytest.raises(ArtifactError, match=r"model\.onnx: wrong checksum"):
+        load_spec(folder)
+
+
+def test_a_cut_file_is_found(make_artifact):
+    folder = make_artifact()
+    (folder / "model.onnx").write_bytes(b"no")
+    with pytest.raises(ArtifactError, match="2 bytes, 19 expected"):
+        load_spec(folder)
+
+
+def test_a_missing_tokenizer_is_found(make_artifact):
+    folder = make_artifact()
+    (folder / "tokenizer.json").unlink()
+    with pytest.raises(ArtifactError, match=r"tokenizer\.json: cannot be read"):
+        load_spec(folder)
+
+
+def test_a_missing_folder(tmp_path):
+    with pytest.raises(ArtifactError, match="does not exist"):
+        load_spec(tmp_path / "nowhere")
+
+
+def test_an_empty_folder(tmp_path):
+    with pytest.raises(ArtifactError, match="is the artifact published"):
+        load_spec(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"schema_version": 2}, "schema version 2 is not understood"),
+        ({"precision": "fp8"}, "precision"),
+        ({"version": 0}, "version"),
+        ({"surprise": 1}, "surprise"),
+        ({"files": {"../secret": {"size": 1, "sha256": "0" * 64}}}, "files"),
+    ],
+)
+def test_a_bad_field_is_named(make_artifact, changes, message):
+    path = make_artifact() / "artifact.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    with pytest.raises(ArtifactError, match=message) as caught:
+        read_spec(path.parent)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_spec_without_the_model_file_is_refused(make_artifact):
+    with pytest.raises(ArtifactError, match=r"lists no model\.onnx"):
+        load_spec(make_artifact(files={}))
