@@ -129,7 +129,10 @@ def encode_v2(
         name, datatype = str(spec["name"]), str(spec["datatype"])
         data, dtype = values[name]
         array = np.array(data, dtype=dtype)
-        outputs.append(InferOutput(name, list(array.shape), datatype, data=array))
+        # The SDK sends arrays over gRPC as raw contents; who asked with typed ones gets typed ones.
+        typed = request.from_grpc and not request.use_binary_outputs
+        column = array.reshape(-1).tolist() if typed else array
+        outputs.append(InferOutput(name, list(array.shape), datatype, data=column))
     return InferResponse(
         response_id=request.id or generate_uuid(),
         model_name=model,

@@ -87,5 +87,3 @@ def make_tokenizer(checkpoint: Path) -> Callable[[int, int], FeatureTokenizer]:
         )
 
     return make
-
-

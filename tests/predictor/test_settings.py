@@ -40,4 +40,4 @@ def test_a_bad_value_is_named(given):
 
 def test_every_setting_is_described():
     assert all(field.description for field in Settings.model_fields.values())
-    assert PREFIX == Settings.model_config["env_prefix"]
+    assert Settings.model_config["env_prefix"] == PREFIX

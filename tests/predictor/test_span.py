@@ -105,7 +105,9 @@ def test_the_empty_answer_wins_above_the_threshold_only():
     refused = extract("abcdef", features, logits, SpanParameters(null_score_diff_threshold=1.9))
     assert (refused.answers[0].text, refused.answers[0].start, refused.answers[0].end) == ("", 0, 0)
     assert refused.null_score_diff == answered.null_score_diff == 2.0
-    assert refused.answers[0].score == pytest.approx(math.exp(4) / (math.exp(4) + math.exp(2)), 0.01)
+    assert refused.answers[0].score == pytest.approx(
+        math.exp(4) / (math.exp(4) + math.exp(2)), 0.01
+    )
 
 
 def test_without_threshold_there_is_always_an_answer():

@@ -1,0 +1,48 @@
+"""Real artifacts, built once a run, and real servers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from demo.servers import Server, running
+from optimize.build import build
+from optimize.progress import Progress
+from optimize.recipe import Recipe
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory, checkpoint: Path) -> Callable[[str], Path]:
+    """Builds the embedded checkpoint in a precision, gated on parity alone; the root folder."""
+    roots: dict[str, Path] = {}
+
+    def get(precision: str) -> Path:
+        if precision not in roots:
+            root = roots[precision] = tmp_path_factory.mktemp(precision)
+            recipe = Recipe(
+                model=str(checkpoint),
+                output=root,
+                precision=precision,
+                target="cuda" if precision == "fp16" else "cpu",
+                null_score_diff_threshold=-4.0,
+                sequence_lengths=(8, 64),
+                rounds=1,
+            )
+            with Progress() as progress:
+                build(recipe, progress)
+        return roots[precision]
+
+    return get
+
+
+@pytest.fixture(scope="session")
+def fp32(built: Callable[[str], Path]) -> Path:
+    return built("fp32") / "qa" / "1"
+
+
+@pytest.fixture(scope="session")
+def server(fp32: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with running({"fp32": fp32}, {}, tmp_path_factory.mktemp("logs")) as (only,):
+        yield only

@@ -1,0 +1,158 @@
+"""`optimize build` from the embedded checkpoint: what it publishes, and what it refuses."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from optimize.evaluate import sessions_for
+from predictor.artifact import load_spec
+from predictor.engine import Engine
+from predictor.types import Question
+
+CONTEXT = (
+    "The first little pig built a house of straw. The second little pig worked a little bit harder "
+    "and built a house of sticks. Then they sang and danced and played together all day."
+)
+QUESTIONS = [
+    Question(q, CONTEXT)
+    for q in (
+        "Who worked a little bit harder?",
+        "What did the first little pig build his house of?",
+        "How long did they play?",
+        "Who was the president of France?",
+    )
+]
+
+
+def optimize(*arguments, timeout=300):
+    return subprocess.run(
+        [sys.executable, "-m", "optimize", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+
+
+def one_error_line(result):
+    assert "Traceback" not in result.stderr
+    (line,) = [line for line in result.stderr.splitlines() if line.startswith("optimize: error:")]
+    return line
+
+
+def test_the_artifact_is_whole_and_loads_with_optimum_too(fp32):
+    spec = load_spec(fp32)
+    assert (spec.format, spec.precision, spec.density) == ("onnx", "fp32", 1.0)
+    assert {shape.heads for shape in spec.layers} == {12}
+    assert "fused operators" in (fp32 / "report.md").read_text()
+    from optimum.onnxruntime import ORTModelForQuestionAnswering
+    from transformers import AutoTokenizer
+
+    model = ORTModelForQuestionAnswering.from_pretrained(fp32)
+    tokenizer = AutoTokenizer.from_pretrained(fp32)
+    batch = tokenizer(QUESTIONS[0].question, CONTEXT, return_tensors="np")
+    engine = Engine.load(fp32)
+    ours = engine.run(engine.prepare(QUESTIONS[:1]))[0]
+    assert np.allclose(model(**batch).start_logits[0], ours.start, atol=1e-4)
+
+
+def test_the_baseline_lies_beside_it(built):
+    folder = built("fp32") / "qa-baseline" / "1"
+    spec = load_spec(folder)
+    assert (spec.format, spec.name) == ("torch", "qa-baseline")
+    torch_answers, _ = Engine.load(folder, session=sessions_for("torch")).answer(QUESTIONS)
+    onnx_answers, _ = Engine.load(built("fp32") / "qa" / "1").answer(QUESTIONS)
+    assert [r.answers[0].text for r in torch_answers] == [r.answers[0].text for r in onnx_answers]
+    assert "second little pig" in torch_answers[0].answers[0].text
+    assert torch_answers[-1].answers[0].text == ""
+
+
+def test_fusion_is_counted(fp32):
+    report = json.loads((fp32 / "report.json").read_text())
+    graph = next(step for step in report["steps"] if step["name"] == "graph")
+    assert graph["notes"]["fused operators"]["Attention"] == 6
+    assert graph["parity"]["max_logit_difference"] < 1e-3
+    assert graph["scores"] is None
+
+
+def test_fp16_answers_as_fp32_does(built):
+    folder = built("fp16") / "qa" / "1"
+    spec = load_spec(folder)
+    assert (spec.precision, spec.target) == ("fp16", "cuda")
+    assert spec.files["model.onnx"].size < 0.52 * (built("fp32") / "qa/1/model.onnx").stat().st_size
+    engine = Engine.load(folder, provider="CPUExecutionProvider")
+    reference = Engine.load(built("fp32") / "qa" / "1")
+    for ours, theirs in zip(
+        engine.answer(QUESTIONS)[0], reference.answer(QUESTIONS)[0], strict=True
+    ):
+        assert ours.answers[0].text == theirs.answers[0].text
+        assert ours.null_score_diff == pytest.approx(theirs.null_score_diff, abs=0.05)
+
+
+def test_fp16_answers_as_fp32_does_on_real_questions(built, squad2_dev):
+    from optimize import squad
+    from optimize.evaluate import predict
+
+    examples = squad.read(squad2_dev)[::60]
+    engine = Engine.load(built("fp16") / "qa" / "1", provider="CPUExecutionProvider")
+    ours = predict(engine, examples)
+    theirs = predict(Engine.load(built("fp32") / "qa" / "1"), examples)
+    same = sum(ours[e.id].best == theirs[e.id].best for e in examples)
+    assert len(examples) > 100
+    assert same >= 0.98 * len(examples)
+
+
+def test_the_same_build_is_found_and_another_is_refused(built, checkpoint):
+    root = built("fp32")
+    same = ("build", "--model", checkpoint, "--output", root, "--precision", "fp32")
+    before = (root / "qa/1/artifact.json").stat().st_mtime_ns
+    again = optimize(*same, "--null-threshold", "-4")
+    assert again.returncode == 0
+    assert "published already" in again.stderr
+    other = optimize(*same, "--null-threshold", "-3")
+    assert other.returncode == 2
+    assert "another build" in one_error_line(other)
+    assert (root / "qa/1/artifact.json").stat().st_mtime_ns == before
+
+
+def test_a_failed_gate_publishes_nothing(checkpoint, tmp_path):
+    result = optimize(
+        "build", "--model", checkpoint, "--output", tmp_path / "root", "--precision", "int8",
+        "--min-span-agreement", "1.01",
+    )  # fmt: skip
+    assert result.returncode == 3
+    assert "int8-asymmetric: " in one_error_line(result)
+    assert not list((tmp_path / "root").rglob("*"))
+
+
+def test_auto_falls_back_where_a_gate_fails(checkpoint, tmp_path):
+    result = optimize(
+        "build", "--model", checkpoint, "--output", tmp_path, "--rounds", "1",
+        "--sequence-lengths", "8", "--min-span-agreement", "1.01",
+    )  # fmt: skip
+    assert result.returncode == 0
+    assert load_spec(tmp_path / "qa" / "1").precision == "fp32"
+    assert "- not served: int8 (" in result.stdout
+
+
+def test_bad_arguments_leave_nothing(checkpoint, tmp_path):
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    cases = {
+        "does not exist": ("--model", tmp_path / "nowhere", "--output", tmp_path / "out"),
+        "no config.json": ("--model", empty, "--output", tmp_path / "out"),
+        "not a SQuAD file": (
+            "--model", checkpoint, "--output", tmp_path / "out",
+            "--dataset", checkpoint / "config.json",
+        ),
+        "cannot be written": ("--model", checkpoint, "--output", "/proc/nowhere"),
+    }  # fmt: skip
+    for message, arguments in cases.items():
+        result = optimize("build", *arguments)
+        assert result.returncode in (1, 2)
+        assert message in one_error_line(result)
+    assert not list(Path(tmp_path / "out").rglob("*"))

@@ -1,0 +1,246 @@
+"""The real server as a process: readiness, both protocols, bad input, start-up and shutdown."""
+
+import http.client
+import json
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from demo.servers import HOST, running
+
+CONTEXT = (
+    "The first little pig built a house of straw. The second little pig worked a little bit harder "
+    "and built a house of sticks. Then they sang and danced."
+)
+QUESTION = "Who worked a little bit harder?"
+V1, V2 = "/v1/models/qa:predict", "/v2/models/qa/infer"
+
+
+def tensor(name, data, datatype="BYTES", shape=None):
+    return {"name": name, "datatype": datatype, "shape": shape or [len(data)], "data": data}
+
+
+def ask(question=QUESTION, context=CONTEXT, **parameters):
+    body = {"inputs": [tensor("question", [question]), tensor("context", [context])]}
+    return body | ({"parameters": parameters} if parameters else {})
+
+
+def post(server, path, body, headers=None):
+    connection = http.client.HTTPConnection(HOST, server.port, timeout=60)
+    try:
+        headers = {"Content-Type": "application/json"} if headers is None else headers
+        connection.request("POST", path, body, headers)
+        response = connection.getresponse()
+        return response.status, json.loads(response.read())
+    finally:
+        connection.close()
+
+
+def test_metadata_and_readiness(server):
+    assert server.call("GET", "/v2/health/live")[0] == 200
+    assert server.call("GET", "/v2/models/qa/ready")[1] == {"name": "qa", "ready": True}
+    status, metadata, _ = server.call("GET", "/v2/models/qa")
+    assert status == 200
+    assert [t["name"] for t in metadata["inputs"]] == ["question", "context"]
+    status, described, _ = server.call("GET", "/v2/models/qa/artifact")
+    assert described["artifact"]["precision"] == "fp32"
+    assert described["report"]["served"] == "graph"
+
+
+def test_v2_answers_with_timings_and_top_k(server):
+    status, body, timing = server.call("POST", V2, ask(top_k=3) | {"id": "mine"})
+    assert status == 200
+    outputs = {output["name"]: output for output in body["outputs"]}
+    assert (body["id"], body["model_version"]) == ("mine", "1")
+    assert outputs["answer"]["shape"] == [1, 3]
+    assert outputs["answer"]["data"][0] == "The second little pig"
+    start, end = outputs["start"]["data"][0], outputs["end"]["data"][0]
+    assert CONTEXT[start:end] == "The second little pig"
+    assert "run;dur=" in timing
+
+
+def test_v1_answers_the_same(server):
+    instances = [{"question": QUESTION, "context": CONTEXT}, {"question": "Who?", "context": "Me."}]
+    status, body, timing = server.call("POST", V1, {"instances": instances})
+    assert status == 200
+    assert body["predictions"][0]["answer"] == "The second little pig"
+    assert len(body["predictions"]) == 2
+    assert "run;dur=" in timing
+
+
+def test_v2_without_content_type(server):
+    assert post(server, V2, json.dumps(ask()), headers={})[0] == 200
+
+
+def test_no_answer(server):
+    _, body, _ = server.call("POST", V2, ask("Who was the president of France?"))
+    outputs = {output["name"]: output["data"] for output in body["outputs"]}
+    assert (outputs["answer"], outputs["start"], outputs["end"]) == ([""], [0], [0])
+    assert outputs["null_score_diff"][0] > -4
+
+
+def binary(content):
+    """A V2 request whose question is raw bytes."""
+    head = json.dumps(
+        {
+            "inputs": [
+                {"name": "question", "datatype": "BYTES", "shape": [1],
+                 "parameters": {"binary_data_size": len(content)}},
+                tensor("context", [CONTEXT]),
+            ]
+        }
+    ).encode()  # fmt: skip
+    headers = {
+        "Content-Type": "application/octet-stream",
+        "Inference-Header-Content-Length": str(len(head)),
+    }
+    return head + content, headers
+
+
+def test_binary_tensors(server):
+    question = QUESTION.encode()
+    status, body = post(server, V2, *binary(struct.pack("<I", len(question)) + question))
+    assert status == 200
+    assert body["outputs"][0]["data"] == ["The second little pig"]
+
+
+JSON = {"Content-Type": "application/json"}
+BAD_V2 = {
+    "malformed JSON": (b'{"inputs": [', JSON),
+    "malformed JSON without content type": (b'{"inputs": [', {}),
+    "JSON that is not UTF-8": (b'{"inputs": "\xff"}', JSON),
+    "no object": (b"[1, 2]", JSON),
+    "no inputs": (b"{}", JSON),
+    "missing input": ({"inputs": [tensor("question", ["a"])]}, JSON),
+    "wrong datatype": ({"inputs": [tensor("question", [1], "INT64")]}, JSON),
+    "unknown datatype": ({"inputs": [tensor("question", ["a"], "NOPE")]}, JSON),
+    "wrong shape": ({"inputs": [tensor("question", ["a"], shape=[2])]}, JSON),
+    "negative shape": ({"inputs": [tensor("question", ["a"], shape=[-1])]}, JSON),
+    "empty question": (ask(question=""), JSON),
+    "empty context": (ask(context="  "), JSON),
+    "half a surrogate pair": (ask(question="\ud800"), JSON),
+    "unknown output": (ask() | {"outputs": [{"name": "nope"}]}, JSON),
+    "bad parameter": (ask(top_k=0), JSON),
+    "parameter without value": (ask(top_k=None), JSON),
+    "question over the window": (ask(question="word " * 600), JSON),
+    "invalid UTF-8 in a binary tensor": binary(struct.pack("<I", 2) + b"\xff\xfe"),
+    "cut binary tensor": binary(struct.pack("<I", 200) + b"short"),
+    "binary header that is no number": (b"{}", {"Inference-Header-Content-Length": "many"}),
+    "binary without inputs": (b"{}", {"Inference-Header-Content-Length": "2"}),
+}
+
+
+@pytest.mark.parametrize("case", BAD_V2)
+def test_bad_v2_requests_are_400(server, case):
+    body, headers = BAD_V2[case]
+    content = body if isinstance(body, bytes) else json.dumps(body)
+    status, answer = post(server, V2, content, headers)
+    assert (status, list(answer)) == (400, ["error"])
+    assert isinstance(answer["error"], str)
+
+
+BAD_V1 = {
+    "malformed JSON": b'{"instances": [',
+    "not UTF-8": b'{"instances": "\xff"}',
+    "no object": b"[1]",
+    "no instances": b"{}",
+    "no context": json.dumps({"instances": [{"question": "a"}]}),
+    "wrong type": json.dumps({"instances": [{"question": 1, "context": "c"}]}),
+    "empty question": json.dumps({"instances": [{"question": " ", "context": "c"}]}),
+    "empty context": json.dumps({"instances": [{"question": "a", "context": ""}]}),
+}
+
+
+@pytest.mark.parametrize("case", BAD_V1)
+@pytest.mark.parametrize("content_type", ["application/json", "text/plain"])
+def test_bad_v1_requests_are_400(server, case, content_type):
+    status, answer = post(server, V1, BAD_V1[case], {"Content-Type": content_type})
+    assert (status, list(answer)) == (400, ["error"])
+
+
+@pytest.mark.parametrize("path", ["/v2/models/no/infer", "/v1/models/no:predict"])
+def test_an_unknown_model_is_404(server, path):
+    status, answer = post(server, path, json.dumps(ask()))
+    assert (status, list(answer)) == (404, ["error"])
+
+
+def test_a_bad_request_harms_nobody_else(server):
+    for body, headers in BAD_V2.values():
+        post(server, V2, body if isinstance(body, bytes) else json.dumps(body), headers)
+    assert server.call("POST", V2, ask())[0] == 200
+    assert "Traceback" not in server.log.read_text()
+
+
+def test_probes_answer_while_a_run_is_in_flight(server):
+    """A context that takes many runs keeps the session busy; the event loop stays free."""
+    done = threading.Event()
+
+    def long_request():
+        server.call("POST", V2, ask(context=CONTEXT * 300))
+        done.set()
+
+    worker = threading.Thread(target=long_request)
+    worker.start()
+    probes = 0
+    while not done.is_set():
+        assert server.call("GET", "/v2/health/live")[0] == 200
+        probes += not done.is_set()
+    worker.join()
+    assert probes >= 3
+
+
+def predictor(*arguments, timeout=60):
+    return subprocess.run(
+        [sys.executable, "-m", "predictor", "--host", HOST, "--enable_grpc", "false",
+         *map(str, arguments)],
+        capture_output=True, text=True, timeout=timeout, check=False,
+    )  # fmt: skip
+
+
+def assert_one_line(result, message):
+    assert result.returncode != 0
+    (line,) = result.stderr.strip().splitlines()
+    assert line.startswith("predictor: error:")
+    assert message in line
+
+
+def test_what_cannot_be_served_is_one_line(make_artifact, tmp_path):
+    assert_one_line(predictor("--model_dir", tmp_path / "nowhere"), "does not exist")
+    without = make_artifact("without")
+    (without / "tokenizer.json").unlink()
+    assert_one_line(predictor("--model_dir", without), "tokenizer.json")
+    flipped = make_artifact("flipped")
+    (flipped / "model.onnx").write_bytes(b"no model, but bytEs")
+    assert_one_line(predictor("--model_dir", flipped), "wrong checksum")
+
+
+def test_a_port_in_use_is_one_line(make_artifact):
+    with socket.socket() as taken:
+        taken.bind((HOST, 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        result = predictor("--model_dir", make_artifact(), "--http_port", port)
+    assert_one_line(result, f"cannot listen on {HOST}:{port}")
+
+
+def test_sigterm_ends_with_status_zero(make_artifact, tmp_path):
+    sessions = {"fake": "predictor.session:FakeSession"}
+    with running({"fake": make_artifact()}, sessions, tmp_path) as (server,):
+        assert server.call("POST", V2, ask())[0] == 200
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(20) == 0
+
+
+def test_the_demo_stops_its_servers_whatever_happens(make_artifact, tmp_path):
+    sessions = {"fake": "predictor.session:FakeSession"}
+    with (
+        pytest.raises(KeyboardInterrupt),
+        running({"fake": make_artifact()}, sessions, tmp_path) as (server,),
+    ):
+        raise KeyboardInterrupt
+    assert server.process.poll() is not None

@@ -1,0 +1,68 @@
+"""Publication is atomic, versioned and idempotent."""
+
+import os
+
+import pytest
+
+from optimize import publish
+from optimize.errors import PublishError
+from predictor.artifact import load_spec, read_spec
+
+REPORTS = {"report.md": "# report\n"}
+
+
+def test_publish_and_find_it_again(make_artifact, tmp_path):
+    source = make_artifact()
+    spec = read_spec(source)
+    folder = publish.target(tmp_path / "root", "qa", 1)
+    assert not publish.published(folder, spec.build_id)
+    publish.publish(source, spec, folder, REPORTS)
+    assert load_spec(folder) == spec
+    assert (folder / "report.md").read_text() == "# report\n"
+    assert publish.published(folder, spec.build_id)
+    assert [path.name for path in folder.parent.iterdir()] == ["1"]
+
+
+def test_an_empty_folder_counts_as_nothing(make_artifact, tmp_path):
+    source = make_artifact()
+    folder = tmp_path / "root" / "1"
+    folder.mkdir(parents=True)
+    assert not publish.published(folder, "0" * 64)
+    publish.publish(source, read_spec(source), folder, REPORTS)
+    assert publish.published(folder, "0" * 64)
+
+
+def test_another_build_is_never_replaced(make_artifact):
+    folder = make_artifact()
+    with pytest.raises(PublishError, match="another build") as caught:
+        publish.published(folder, "f" * 64)
+    assert caught.value.exit_status == 2
+
+
+def test_a_damaged_or_foreign_folder_is_refused(make_artifact, tmp_path):
+    folder = make_artifact()
+    (folder / "model.onnx").write_bytes(b"other")
+    with pytest.raises(PublishError, match="remove"):
+        publish.published(folder, "0" * 64)
+    with pytest.raises(PublishError, match="something else"):
+        publish.published(tmp_path, "0" * 64)
+
+
+def test_a_failed_copy_leaves_nothing(make_artifact, tmp_path):
+    source = make_artifact()
+    spec = read_spec(source)
+    (source / "tokenizer.json").unlink()
+    folder = tmp_path / "root" / "qa" / "1"
+    with pytest.raises(PublishError):
+        publish.publish(source, spec, folder, REPORTS)
+    assert not any(folder.parent.iterdir())
+
+
+def test_an_unwritable_root_is_found_early(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(PublishError, match="cannot be written"):
+        publish.check_writable(tmp_path / "file" / "root")
+    if os.getuid() != 0:
+        (tmp_path / "closed").mkdir(mode=0o500)
+        with pytest.raises(PublishError):
+            publish.check_writable(tmp_path / "closed")

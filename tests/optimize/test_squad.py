@@ -1,0 +1,97 @@
+"""The official metrics, on cases worked out by hand."""
+
+import gzip
+import json
+
+import pytest
+
+from optimize import squad
+from optimize.errors import SourceError
+from optimize.squad import Example, Prediction
+
+
+@pytest.mark.parametrize(
+    ("text", "normal"),
+    [("The  Cat!", "cat"), ("an apple, a day", "apple day"), ("Theatre", "theatre"), ("—", "—")],
+)
+def test_normalize_answer(text, normal):
+    assert squad.normalize_answer(text) == normal
+
+
+@pytest.mark.parametrize(
+    ("answer", "truth", "value"),
+    [
+        ("the second little pig", "second little pig", 1.0),
+        ("second pig", "the second little pig", 0.8),  # precision 1, recall 2/3
+        ("straw", "sticks", 0.0),
+        ("", "", 1.0),
+        ("", "pig", 0.0),
+        ("a a b", "a b b", 2 / 3),  # the article goes: b against b b
+    ],
+)
+def test_f1(answer, truth, value):
+    assert squad.f1(answer, truth) == pytest.approx(value)
+
+
+def example(name, *answers):
+    return Example(name, "t", "q", "c", answers)
+
+
+EXAMPLES = [example("1", "red fox", "fox"), example("2"), example("3", "blue"), example("4")]
+PREDICTIONS = {
+    "1": Prediction("fox", -3.0),
+    "2": Prediction("cat", -1.0),
+    "3": Prediction("deep blue", 0.5),
+    "4": Prediction("dog", 2.0),
+}
+
+
+def test_score_at_a_threshold():
+    scores = squad.score(EXAMPLES, PREDICTIONS, threshold=0.0)
+    # 1 right, 2 answered in vain, 3 refused in vain, 4 refused rightly.
+    assert (scores.exact_match, scores.f1) == (50.0, 50.0)
+    assert (scores.has_answer_f1, scores.no_answer_f1) == (50.0, 50.0)
+
+
+def test_the_best_threshold():
+    scores = squad.score(EXAMPLES, PREDICTIONS, threshold=0.0)
+    # Answering 1 alone: 1 + 1 (2 refused) + 0 + 1 = 3 of 4.
+    assert (scores.best_f1, scores.best_f1_threshold) == (75.0, -3.0)
+    reached = squad.score(EXAMPLES, PREDICTIONS, scores.best_f1_threshold)
+    assert reached.f1 == scores.best_f1
+
+
+def test_without_a_threshold_everything_is_answered():
+    scores = squad.score(EXAMPLES, PREDICTIONS, threshold=None)
+    assert scores.no_answer_f1 == 0.0
+    assert scores.f1 == pytest.approx(100 * (1 + 0 + 2 / 3 + 0) / 4)
+
+
+def test_an_answer_that_normalizes_to_nothing_does_not_count():
+    assert squad.score([example("1", "the")], {"1": Prediction("x", 9.0)}, 0.0).f1 == 100.0
+
+
+def document(qa):
+    return {"data": [{"title": "t", "paragraphs": [{"context": "a fox", "qas": [qa]}]}]}
+
+
+def test_read_both_versions(tmp_path):
+    qa = {"id": "1", "question": "q", "answers": [{"text": "fox", "answer_start": 2}]}
+    plain, packed = tmp_path / "v1.json", tmp_path / "v2.json.gz"
+    plain.write_text(json.dumps(document(qa)))
+    packed.write_bytes(gzip.compress(json.dumps(document(qa | {"is_impossible": True})).encode()))
+    assert squad.read(plain) == [Example("1", "t", "q", "a fox", ("fox",))]
+    assert squad.read(packed)[0].answers == ()
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"data": []}', '{"data": [{"paragraphs": 1}]}'])
+def test_a_file_that_is_no_data_set(tmp_path, content):
+    path = tmp_path / "x.json"
+    path.write_text(content)
+    with pytest.raises(SourceError, match=r"x\.json"):
+        squad.read(path)
+
+
+def test_a_missing_file(tmp_path):
+    with pytest.raises(SourceError, match="No such file"):
+        squad.read(tmp_path / "x.json")
