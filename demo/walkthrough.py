@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import shutil
 import signal
 import subprocess
@@ -63,7 +64,7 @@ def _walk(output: Path, requests: int) -> None:
     _say("1. Optimize the embedded checkpoint, gated on the embedded questions")
     _run("optimize", "build", "--model", str(CHECKPOINT), "--dataset", str(QUESTIONS),
          "--null-threshold", NULL_THRESHOLD, "--output", str(artifacts),
-         quiet=True)  # fmt: skip
+         stdout=subprocess.DEVNULL)  # fmt: skip
 
     _say("2. Serve the baseline (PyTorch) and the optimized artifact (ONNX Runtime)")
     folders = {"baseline": artifacts / "qa-baseline" / "1", "optimized": artifacts / "qa" / "1"}
@@ -77,9 +78,9 @@ def _walk(output: Path, requests: int) -> None:
             _say(f"4. Load test {server.name}: {requests} sequential requests per sequence length")
             files.append(results / f"{server.name}.json")
             _run("locust", "-f", str(ROOT / "loadtest" / "locustfile.py"), "--headless",
-                 "--host", server.url, "--target-name", server.name,
+                 "--only-summary", "--host", server.url, "--target-name", server.name,
                  "--requests-per-length", str(requests), "--results", str(files[-1]),
-                 quiet=True)  # fmt: skip
+                 log=results / f"{server.name}-locust.log")  # fmt: skip
 
     _say("5. The journey: what each step changed")
     sys.stdout.write((folders["optimized"] / "report.md").read_text("utf-8") + "\n")
@@ -103,21 +104,28 @@ def _ask(server: Server) -> None:
         raise DemoError(f"{server.name} did not name the {EXPECTED}")
 
 
-def _run(module: str, *arguments: str, quiet: bool = False) -> None:
-    """Runs a module of ours; its tables are shown later where it is quiet."""
+def _run(module: str, *arguments: str, stdout: int | None = None, log: Path | None = None) -> None:
+    """Runs a module to its end, its output shown, dropped, or kept in a log."""
     sys.stdout.flush()
     command = [sys.executable, "-m", module, *arguments]
-    process = subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.DEVNULL if quiet else None, start_new_session=True
-    )
-    try:
-        status = process.wait()
-    except BaseException:
-        process.terminate()
-        process.wait()
-        raise
+    with contextlib.ExitStack() as stack:
+        stream = stack.enter_context(log.open("wb")) if log else stdout
+        process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            stdout=stream,
+            stderr=subprocess.STDOUT if log else None,
+            start_new_session=True,
+        )
+        try:
+            status = process.wait()
+        except BaseException:
+            process.terminate()
+            process.wait()
+            raise
     if status:
-        raise DemoError(f"python -m {module} {arguments[0]} ended with status {status}")
+        where = f"; see {log}" if log else ""
+        raise DemoError(f"python -m {module} {arguments[0]} ended with status {status}{where}")
 
 
 def _say(text: str) -> None:

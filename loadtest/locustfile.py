@@ -1,13 +1,15 @@
 """The latency table as a Locust test: one sequential user, and an end after the last request."""
 
 # Locust ships its types half done.
-# mypy: disable-error-code="no-untyped-call, untyped-decorator"
+# mypy: disable-error-code="misc, no-untyped-call, untyped-decorator"
 
+import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import gevent
 from locust import LoadTestShape, User, events, task
 from locust.env import Environment
 from locust.exception import StopUser
@@ -98,6 +100,10 @@ def begin(environment: Environment, **_: Any) -> None:
     options = options_from(environment.parsed_options)
     state.recording = Recording(options, environment.host or "")
     state.over = state.ran_through = state.failed = False
+    if environment.parsed_options.headless:
+        # Locust takes SIGTERM only once a headless shape has ended: without this, a cancelled test
+        # would lose what it measured.
+        gevent.signal_handler(signal.SIGTERM, environment.runner.quit)
 
 
 def finish(environment: Environment, **_: Any) -> None:
@@ -110,7 +116,7 @@ def finish(environment: Environment, **_: Any) -> None:
         recording.fail(f"stopped early, after {recording.measured} measured requests")
     state.over = False
     result = recording.result()
-    state.table = run_table(result)
+    state.table = run_table(result) if result.rows else ""
     if recording.failed:
         count = "" if recording.failed == 1 else f" (the first of {recording.failed} failures)"
         sys.stderr.write(f"loadtest: {result.failures[0]}{count}\n")
@@ -126,7 +132,7 @@ def finish(environment: Environment, **_: Any) -> None:
 
 
 def decide_exit_code(environment: Environment, **_: Any) -> None:
-    """Exit with 1 when the last test failed; SIGTERM comes here before the test has stopped."""
+    """Exit with 1 when the last test failed; the web UI's SIGTERM comes here first."""
     finish(environment)
     if state.failed:
         environment.process_exit_code = 1

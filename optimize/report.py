@@ -102,8 +102,8 @@ class Report:
         longest = max((max(s.latency) for s in self.steps if s.latency), default=None)
         at = f"latency at {longest} (ms)" if longest else "latency"
         rows = []
-        for index, step in enumerate(self.steps):
-            before = self.steps[index - 1] if index else None
+        before: StepFigures | None = None
+        for step in self.steps:
             scores = step.scores
             rows.append(
                 [
@@ -119,6 +119,8 @@ class Report:
                     f"{step.parity.max_logit_difference:.1e}" if step.parity else "",
                 ]
             )
+            if step.name not in self.rejected:
+                before = step
         head = ["step", "size (MB)", "density", "EM", "F1", "best F1", at]
         head += ["× baseline", "× step before", "max Δ logit"]
         return table(head, rows)

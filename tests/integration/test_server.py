@@ -2,12 +2,14 @@
 
 import http.client
 import json
+import re
 import signal
 import socket
 import struct
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -244,3 +246,13 @@ def test_the_demo_stops_its_servers_whatever_happens(make_artifact, tmp_path):
     ):
         raise KeyboardInterrupt
     assert server.process.poll() is not None
+
+
+def test_the_readme_s_requests_are_answered(server):
+    readme = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+    requests = re.findall(r"^curl localhost:8080(\S+).*?-d '(.*?)'$", readme, re.MULTILINE | re.S)
+    assert [path for path, _ in requests] == [V2, V1]
+    for path, body in requests:
+        status, answer = post(server, path, body, JSON if path == V1 else {})
+        assert status == 200
+        assert "second little pig" in json.dumps(answer)

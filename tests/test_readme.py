@@ -1,0 +1,84 @@
+"""The README names every command, option and setting there is."""
+
+import argparse
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from loadtest.options import add_options
+from optimize.__main__ import _parser
+from predictor.codecs import OUTPUTS
+from predictor.settings import PREFIX, Settings
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def flags(parser):
+    return {
+        flag for action in parser._actions for flag in action.option_strings if flag != "--help"
+    } - {"-h"}
+
+
+def test_the_two_commands_are_targets_and_ci_runs_them():
+    commands = re.findall(r"^make (\w+)", README, flags=re.MULTILINE)
+    assert commands == ["demo", "test"]
+    makefile = (ROOT / "Makefile").read_text()
+    ci = (ROOT / ".ci" / "run").read_text()
+    for command in commands:
+        assert re.search(rf"^{command}:", makefile, flags=re.MULTILINE)
+        assert re.search(rf"^make {command}$", ci, flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("verb", ["build", "evaluate"])
+def test_every_option_of_optimize(verb):
+    (verbs,) = (a for a in _parser()._actions if isinstance(a, argparse._SubParsersAction))
+    words = set(re.findall(r"--[a-z0-9-]+", README))
+    assert flags(verbs.choices[verb]) <= words
+
+
+def test_every_setting_of_the_predictor():
+    for name, field in Settings.model_fields.items():
+        row = next(line for line in README.splitlines() if line.startswith(f"| `--{name}`"))
+        assert f"`{PREFIX}{name.upper()}`" in row
+        assert f" {field.default} " in row
+
+
+def test_every_option_of_the_load_test():
+    class Parser(argparse.ArgumentParser):
+        """Locust's parser knows `env_var`; argparse's does not."""
+
+        def add_argument_group(self, *args, **kwargs):
+            group = super().add_argument_group(*args, **kwargs)
+            add = group.add_argument
+            group.add_argument = lambda *a, env_var, **k: variables.append(env_var) or add(*a, **k)
+            return group
+
+    variables = []
+    parser = Parser()
+    add_options(parser)
+    for flag in flags(parser):
+        assert f"`{flag}`" in README
+    for variable in variables:
+        assert f"`{variable}`" in README
+
+
+def test_every_output():
+    assert all(f"`{output['name']}`" in README for output in OUTPUTS)
+
+
+@pytest.mark.parametrize("module", ["predictor", "optimize", "loadtest", "demo.walkthrough"])
+def test_help_answers(module):
+    command = [sys.executable, "-m", module, "--help"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "usage:" in done.stdout
+
+
+def test_make_help_lists_every_target():
+    done = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    for target in ("demo", "test", "lint", "help"):
+        assert f"make {target}" in done.stdout
