@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import logging
 import threading
+from importlib import metadata
 from pathlib import Path
 from typing import Protocol
 
@@ -20,6 +21,7 @@ logger = logging.getLogger(__name__)
 ORT_SESSION = "predictor.session:OrtSession"
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
+_RUNTIMES = ("onnxruntime", "onnxruntime-gpu")
 OUTPUTS = ("start_logits", "end_logits")
 
 
@@ -72,6 +74,7 @@ class OrtSession:
                 f"{folder}: format {spec.format} is not for ONNX Runtime; "
                 "choose a session for it with --session"
             )
+        check_one_runtime()
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
@@ -133,6 +136,24 @@ class FakeSession:
         start = (ids * np.uint64(2654435761) % np.uint64(2**32)) / 2**32
         end = (ids * np.uint64(2246822519) % np.uint64(2**32)) / 2**32
         return Logits(start.astype(np.float32), end.astype(np.float32))
+
+
+def check_one_runtime() -> None:
+    """Raises StartupError where CPU and GPU builds are both installed: the later one overwrote."""
+    installed = [name for name in _RUNTIMES if _is_installed(name)]
+    if len(installed) > 1:
+        raise StartupError(
+            f"{' and '.join(installed)} overwrite each other's files; "
+            "uninstall both, then install the extra cpu or gpu, not both"
+        )
+
+
+def _is_installed(distribution: str) -> bool:
+    try:
+        metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
 
 
 def choose_provider(asked: str, target: str) -> str:

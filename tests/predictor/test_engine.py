@@ -5,7 +5,13 @@ import pytest
 
 from predictor.engine import Engine
 from predictor.errors import InternalError, StartupError
-from predictor.session import FakeSession, OrtSession, choose_provider, load_session
+from predictor.session import (
+    FakeSession,
+    OrtSession,
+    check_one_runtime,
+    choose_provider,
+    load_session,
+)
 from predictor.types import Logits, Question
 
 QUESTIONS = [
@@ -83,6 +89,13 @@ def test_a_provider_that_is_not_there_is_refused_and_auto_falls_back(caplog):
     assert choose_provider("auto", "cpu") == "CPUExecutionProvider"
     if choose_provider("auto", "cuda") == "CPUExecutionProvider":
         assert "falling back" in caplog.text
+
+
+def test_two_runtimes_are_refused(monkeypatch):
+    check_one_runtime()
+    monkeypatch.setattr("importlib.metadata.version", lambda name: "1.0")
+    with pytest.raises(StartupError, match="onnxruntime and onnxruntime-gpu"):
+        check_one_runtime()
 
 
 def test_the_fake_session_is_deterministic(fake_engine):
