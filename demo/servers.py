@@ -74,11 +74,17 @@ def running(
         for server in servers:
             server.process.terminate()
         for server in servers:
-            try:
-                server.process.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                server.process.kill()
-                server.process.wait()
+            stop(server.process)
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """Ends a process: asked first, then killed."""
+    process.terminate()
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _start(name: str, folder: Path, session: str | None, log: Path) -> Server:

@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from demo.servers import DemoError, Server, running
+from demo.servers import DemoError, Server, running, stop
 
 ROOT = Path(__file__).resolve().parent.parent
 CHECKPOINT = ROOT / "demo" / "checkpoint"
@@ -35,17 +35,18 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m demo.walkthrough", description=__doc__)
     parser.add_argument(
         "--output", type=Path, default=ROOT / "build" / "demo",
-        help="emptied first; holds artifacts, logs and results (default: build/demo)",
+        help="folder whose artifacts/ and results/ are made anew (default: build/demo)",
     )  # fmt: skip
     parser.add_argument(
         "--requests-per-length", type=int, default=10, help="of each load test (default: 10)"
     )
     arguments = parser.parse_args(argv)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda received, _: sys.exit(128 + received))
     started = time.monotonic()
     try:
-        _walk(arguments.output, arguments.requests_per_length)
-    except DemoError as error:
+        _walk(arguments.output.resolve(), arguments.requests_per_length)
+    except (DemoError, OSError) as error:
         sys.stderr.write(f"demo: error: {error}\n")
         return 1
     except KeyboardInterrupt:
@@ -120,8 +121,7 @@ def _run(module: str, *arguments: str, stdout: int | None = None, log: Path | No
         try:
             status = process.wait()
         except BaseException:
-            process.terminate()
-            process.wait()
+            stop(process)
             raise
     if status:
         where = f"; see {log}" if log else ""

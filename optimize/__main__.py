@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import logging
+import math
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
@@ -73,7 +75,9 @@ def _parser() -> argparse.ArgumentParser:
         "--model-dir", type=Path, required=True, nargs="+", help="folder of an artifact, or several"
     )
     evaluate.add_argument("--dataset", type=Path, required=True, help="SQuAD file, .json[.gz]")
-    evaluate.add_argument("--threads", type=int, default=0, help="0: as many as there are CPUs")
+    evaluate.add_argument(
+        "--threads", type=_between(0, 1024), default=0, help="0: as many as there are CPUs"
+    )
     return parser
 
 
@@ -90,21 +94,25 @@ def _build_arguments(build: argparse.ArgumentParser) -> None:
     build.add_argument("--output", type=Path, required=True, help="root of published artifacts")
     build.add_argument("--name", default="qa", help="published as <output>/<name>/<version>")
     build.add_argument("--version", type=_positive, default=1, help="a positive integer")
-    build.add_argument("--opset", type=_positive, default=18, help="ONNX opset")
+    build.add_argument("--opset", type=_between(14, 18), default=18, help="ONNX opset")
     build.add_argument(
         "--null-threshold", type=_threshold, default=0.0,
         help="null_score_diff_threshold to serve with; none: there is always an answer",
     )  # fmt: skip
-    build.add_argument("--max-seq-length", type=_positive, help="default: the model's, at most 512")
-    build.add_argument("--doc-stride", type=int, default=128, help="tokens windows share")
     build.add_argument(
-        "--max-f1-drop", type=float, default=1.0, help="F1 points the artifact may lose"
+        "--max-seq-length", type=_between(32, 512), help="default: the model's, at most 512"
     )
     build.add_argument(
-        "--parity-tolerance", type=float, default=1e-4, help="relative logit error of fp32 steps"
+        "--doc-stride", type=_between(0, 256), default=128, help="tokens windows share"
     )
     build.add_argument(
-        "--min-span-agreement", type=float, default=0.85,
+        "--max-f1-drop", type=_finite, default=1.0, help="F1 points the artifact may lose"
+    )
+    build.add_argument(
+        "--parity-tolerance", type=_finite, default=1e-4, help="relative logit error of fp32 steps"
+    )
+    build.add_argument(
+        "--min-span-agreement", type=_finite, default=0.85,
         help="share of answers that fp16 and int8 must leave as they were",
     )  # fmt: skip
     build.add_argument(
@@ -115,7 +123,9 @@ def _build_arguments(build: argparse.ArgumentParser) -> None:
     build.add_argument(
         "--keep-steps", type=Path, help="new folder that keeps every step's own artifact"
     )
-    build.add_argument("--threads", type=int, default=0, help="0: as many as there are CPUs")
+    build.add_argument(
+        "--threads", type=_between(0, 1024), default=0, help="0: as many as there are CPUs"
+    )
 
 
 def _positive(text: str) -> int:
@@ -131,10 +141,26 @@ def _lengths(text: str) -> tuple[int, ...]:
 def _threshold(text: str) -> float | None:
     if text == "none":
         return None
+    return _finite(text)
+
+
+def _finite(text: str) -> float:
     try:
-        return float(text)
+        number = float(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is neither a number nor none") from None
+        number = math.nan
+    if not math.isfinite(number):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a finite number")
+    return number
+
+
+def _between(least: int, most: int) -> Callable[[str], int]:
+    def whole_number(text: str) -> int:
+        if not text.isdecimal() or not least <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"{text!r} is no whole number {least} to {most}")
+        return int(text)
+
+    return whole_number
 
 
 def _terminated(signal_number: int, _: FrameType | None) -> None:

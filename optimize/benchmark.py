@@ -16,9 +16,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from predictor.engine import Engine
-from predictor.types import Batch
+from predictor.types import Batch, Question
 
 BURN_IN_ROUNDS = 2
+_WORDS = "red stone river house green light small bird seven cold winter road open door"
 
 
 @dataclass(frozen=True)
@@ -78,8 +79,9 @@ def measure(
 
 def _random_batch(engine: Engine, length: int, tokens: np.random.Generator) -> Batch:
     shape = (1, length)
-    # Ids 1000 to 2000 are ordinary words in every supported vocabulary.
-    values = {"input_ids": tokens.integers(1000, 2000, shape), "attention_mask": np.ones(shape)}
+    (words,) = engine.prepare([Question("which", _WORDS)])
+    ids = words.input_ids[words.context_mask]
+    values = {"input_ids": tokens.choice(ids, shape), "attention_mask": np.ones(shape)}
     return {name: values.get(name, np.zeros(shape)).astype(np.int64) for name in engine.spec.inputs}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import platform
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,7 +14,7 @@ from tempfile import TemporaryDirectory
 
 import onnxruntime
 
-from optimize import benchmark, checkpoint, compaction, evaluate, network, parity, publish, squad
+from optimize import benchmark, checkpoint, compaction, evaluate, parity, publish, squad
 from optimize.benchmark import BURN_IN_ROUNDS, Latency
 from optimize.checkpoint import Checkpoint
 from optimize.errors import GateFailed, PublishError
@@ -44,7 +45,9 @@ def build(recipe: Recipe, progress: Progress) -> Path:
         GateFailed: The result is worse than allowed; nothing is published.
         PublishError: The target holds another build, or cannot be written.
     """
-    publish.check_writable(recipe.output)
+    publish.check_name(recipe.name)
+    for name in (recipe.name, f"{recipe.name}-baseline"):
+        publish.check_writable(recipe.output / name)
     examples = squad.read(recipe.dataset) if recipe.dataset else []
     model = checkpoint.load(recipe.model, recipe.revision)
     baseline = checkpoint.load(recipe.baseline) if recipe.baseline else model
@@ -89,7 +92,11 @@ def _scratch(keep: Path | None) -> Iterator[Path]:
         keep.mkdir(parents=True)
     except OSError as error:
         raise PublishError(f"{keep}: cannot be made for the steps ({error.strerror})") from error
-    yield keep
+    try:
+        yield keep
+    except BaseException:
+        shutil.rmtree(keep, ignore_errors=True)
+        raise
 
 
 class _Journey:
@@ -107,7 +114,7 @@ class _Journey:
         self._examples = examples
         self._progress = progress
         self.steps: list[Step] = []
-        self._parity: dict[str, Parity | None] = {}
+        self._parity: dict[str, Parity] = {}
         self._scores: dict[str, Scores] = {}
         self._predictions: dict[str, dict[str, Prediction]] = {}
         self._questions = _sample(examples)
@@ -116,15 +123,15 @@ class _Journey:
         """All steps in order; returns the report and the step to serve."""
         recipe, builder = self._recipe, self._builder
         with self._progress.step("baseline"):
-            layers = network.layer_shapes(baseline.state, baseline.config)
-            first = builder.torch("baseline", baseline, baseline.state, layers, 1.0)
+            first = builder.original("baseline", baseline)
             self._measure(first, before=None)
         with self._progress.step("pruned"):
             compacted = compaction.compact(model.state, model.config)
             pruned = builder.torch(
                 "pruned", model, compacted.state, compacted.layers, compacted.density
             )
-            self._measure(pruned, before=first if model is baseline else None)
+            original = first if model is baseline else builder.original("original", model)
+            self._measure(pruned, before=original, tolerance=recipe.parity_tolerance)
         with self._progress.step("onnx"):
             onnx = builder.onnx(model, compacted)
             self._measure(onnx, before=pruned, tolerance=recipe.parity_tolerance)
@@ -144,10 +151,7 @@ class _Journey:
                 break
             try:
                 with self._progress.step(name):
-                    step = self._builder.reduced(name, model, graph)
-                    tolerance = _FP16_TOLERANCE if name == "fp16" else None
-                    found = self._measure(step, before=graph, tolerance=tolerance)
-                    parity.check_spans(name, found, self._recipe.min_span_agreement)
+                    step = self._reduced(name, model, graph)
                     self._gate_f1(step)
             except GateFailed as error:
                 if name == names[-1]:
@@ -158,28 +162,42 @@ class _Journey:
                 return step, rejected
         return graph, rejected
 
+    def _reduced(self, name: str, model: Checkpoint, graph: Step) -> Step:
+        """One of the last steps, measured; raises GateFailed also where it does not run at all."""
+        try:
+            step = self._builder.reduced(name, model, graph)
+            tolerance = _FP16_TOLERANCE if name == "fp16" else None
+            found = self._measure(step, before=graph, tolerance=tolerance)
+        except GateFailed:
+            raise
+        except Exception as error:  # whatever the converters raise, another step may do
+            logger.debug("%s", name, exc_info=True)
+            raise GateFailed(f"{name}: cannot be made or does not run: {error}") from error
+        parity.check_spans(name, found, self._recipe.min_span_agreement)
+        return step
+
     def _measure(
         self, step: Step, before: Step | None, tolerance: float | None = None
     ) -> Parity | None:
         """Accuracy and parity of a step; raises GateFailed outside the tolerance."""
-        self.steps.append(step)
         if self._examples:
             with self._progress.task(f"{step.name}: evaluate", len(self._examples)) as advance:
                 scores, predictions = evaluate.evaluate(step.engine, self._examples, advance)
             self._scores[step.name], self._predictions[step.name] = scores, predictions
             logger.info("%s: EM %.2f, F1 %.2f", step.name, scores.exact_match, scores.f1)
-        self._parity[step.name] = None
         if before is None:
+            self.steps.append(step)
             return None
         found = parity.compare(
             step.engine,
             before.engine,
             self._questions,
             predictions=(self._predictions[step.name], self._predictions[before.name])
-            if self._examples
+            if before.name in self._predictions
             else None,
         )
         self._parity[step.name] = found
+        self.steps.append(step)
         if tolerance is not None:
             parity.check_logits(step.name, found, tolerance)
         return found
@@ -188,7 +206,7 @@ class _Journey:
         if step.name not in self._scores:
             return
         before, after = self._scores["pruned"].f1, self._scores[step.name].f1
-        if before - after > self._recipe.max_f1_drop:
+        if not before - after <= self._recipe.max_f1_drop:
             raise GateFailed(
                 f"{step.name}: F1 {after:.2f} is {before - after:.2f} below the pruned step's "
                 f"{before:.2f}; the bound is {self._recipe.max_f1_drop}"
@@ -238,7 +256,7 @@ class _Journey:
                     precision=step.spec.precision,
                     size_bytes=step.model_file.stat().st_size,
                     density=step.spec.density,
-                    parity=self._parity[step.name],
+                    parity=self._parity.get(step.name),
                     scores=self._scores.get(step.name),
                     latency=latencies.get(step.name, {}),
                     notes=step.notes,

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from transformers import AutoConfig
 
@@ -60,7 +59,7 @@ def load(source: str, revision: str | None = None) -> Checkpoint:
     try:
         config = AutoConfig.from_pretrained(folder)
     except (OSError, ValueError) as error:
-        raise SourceError(f"{folder / 'config.json'}: {str(error).splitlines()[0]}") from error
+        raise SourceError(f"{folder / 'config.json'}: {_first_line(error)}") from error
     if config.model_type not in _FAMILIES:
         raise SourceError(
             f"{source}: model type {config.model_type!r} is not supported; "
@@ -82,7 +81,9 @@ def load(source: str, revision: str | None = None) -> Checkpoint:
         folder=folder,
         config=config,
         state=state,
-        sha256=_digest(weights, folder / "config.json", folder / "tokenizer.json"),
+        sha256=_digest(
+            weights, *(p for n in ("config.json", *TOKENIZER_FILES) if (p := folder / n).is_file())
+        ),
     )
 
 
@@ -91,8 +92,8 @@ def _read(path: Path) -> State:
         if path.suffix == ".safetensors":
             return load_file(path)
         state: State = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, SafetensorError, RuntimeError, ValueError) as error:
-        raise SourceError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from error
+    except Exception as error:  # torch and safetensors share no error, and pickle has its own
+        raise SourceError(f"{path}: cannot be read: {_first_line(error)}") from error
     return state
 
 
@@ -110,9 +111,12 @@ def _download(source: str, revision: str | None) -> Path:
         raise SourceError(f"{source} is neither a folder nor a hub id") from error
     except Exception as error:  # the hub client raises whatever its HTTP stack raises
         raise SourceError(
-            f"{source} is no folder here, and the hub gave no such model: "
-            f"{str(error).splitlines()[0]}"
+            f"{source} is no folder here, and the hub gave no such model: {_first_line(error)}"
         ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def _digest(*paths: Path) -> str:

@@ -11,6 +11,7 @@ A head with a zero query or key is left in place: it still averages its values.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,12 +50,18 @@ def compact(state: State, config: Any) -> Compacted:
         heads = _compact_attention(state, prefix + "attention.", head_size)
         width = _compact_feed_forward(state, prefix, activation)
         layers.append(LayerShape(heads=heads, feed_forward=width))
+    return Compacted(state, tuple(layers), density(layers, config))
+
+
+def density(layers: Sequence[LayerShape], config: Any) -> float:
+    """Share of the encoder's linear weights that is left of the unpruned model's."""
     hidden = config.hidden_size
+    head_size = hidden // config.num_attention_heads
     full = config.num_hidden_layers * (4 * hidden**2 + 2 * hidden * config.intermediate_size)
     kept = sum(
         4 * hidden * layer.heads * head_size + 2 * hidden * layer.feed_forward for layer in layers
     )
-    return Compacted(state, tuple(layers), kept / full)
+    return float(kept / full)
 
 
 def _compact_attention(state: State, prefix: str, head_size: int) -> int:

@@ -49,13 +49,16 @@ def build_module(state: State, config: Any, layers: Sequence[LayerShape]) -> nn.
 
 
 def layer_shapes(state: State, config: Any) -> tuple[LayerShape, ...]:
-    """Heads and feed-forward width of each layer, read off the weights."""
+    """Heads and feed-forward width of each layer, read off the weights; raises SourceError."""
     head_size = config.hidden_size // config.num_attention_heads
     prefix = "bert.encoder.layer"
-    return tuple(
-        LayerShape(
-            heads=state[f"{prefix}.{i}.attention.self.query.weight"].shape[0] // head_size,
-            feed_forward=state[f"{prefix}.{i}.intermediate.dense.weight"].shape[0],
+    try:
+        return tuple(
+            LayerShape(
+                heads=state[f"{prefix}.{i}.attention.self.query.weight"].shape[0] // head_size,
+                feed_forward=state[f"{prefix}.{i}.intermediate.dense.weight"].shape[0],
+            )
+            for i in range(config.num_hidden_layers)
         )
-        for i in range(config.num_hidden_layers)
-    )
+    except KeyError as error:
+        raise SourceError(f"the weights do not fit config.json: {error} is missing") from error

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,19 +13,26 @@ from optimize.errors import PublishError
 from predictor.artifact import SPEC_FILE, ArtifactSpec, read_spec, verify, write_spec
 from predictor.errors import ArtifactError
 
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
 
 def target(root: Path, name: str, version: int) -> Path:
     """Where a version is published."""
     return root / name / str(version)
 
 
+def check_name(name: str) -> None:
+    """Raises PublishError for a name that is no folder's, or leads elsewhere."""
+    if not _NAME.fullmatch(name):
+        raise PublishError(f"name {name!r} must be of letters, digits, '-', '_' and '.'")
+
+
 def check_writable(root: Path) -> None:
     """Raises PublishError where nothing can be written, before hours are spent on a build."""
-    probe = root / f".probe-{os.getpid()}"
+    nearest = next(folder for folder in (root, *root.absolute().parents) if folder.exists())
     try:
-        root.mkdir(parents=True, exist_ok=True)
-        probe.touch()
-        probe.unlink()
+        with tempfile.TemporaryFile(dir=nearest):
+            pass
     except OSError as error:
         raise PublishError(f"{root}: cannot be written ({error.strerror})") from error
 
@@ -34,8 +43,11 @@ def published(folder: Path, build_id: str) -> bool:
     Raises:
         PublishError: Something else is there, or it is damaged.
     """
-    if not folder.exists() or not any(folder.iterdir()):
-        return False
+    try:
+        if not folder.exists() or not any(folder.iterdir()):
+            return False
+    except OSError as error:
+        raise PublishError(f"{folder}: cannot be read ({error.strerror})") from error
     try:
         spec = read_spec(folder)
     except ArtifactError as error:
@@ -64,10 +76,14 @@ def publish(source: Path, spec: ArtifactSpec, folder: Path, reports: Mapping[str
     Raises:
         PublishError: It cannot be written; nothing is left behind.
     """
-    beside = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
     try:
-        shutil.rmtree(beside, ignore_errors=True)
-        beside.mkdir(parents=True)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        # In containers process ids repeat: the name must be one that no other build can have.
+        beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".tmp", dir=folder.parent))
+    except OSError as error:
+        raise PublishError(f"{folder}: cannot be written ({error.strerror})") from error
+    try:
+        beside.chmod(0o755)
         for name in spec.files:
             shutil.copyfile(source / name, beside / name)
         for name, text in reports.items():

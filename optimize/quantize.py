@@ -7,6 +7,8 @@ asymmetric ones (unsigned, a zero point per channel), which keep more of a small
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -22,8 +24,7 @@ def to_int8(source: Path, path: Path, *, asymmetric: bool) -> None:
         path: The file to write.
         asymmetric: Whether weights have a zero point of their own.
     """
-    logging.getLogger().addFilter(_no_preprocessing_hint)
-    with TemporaryDirectory(dir=path.parent) as scratch:
+    with TemporaryDirectory(dir=path.parent) as scratch, _without_preprocessing_hint():
         quantized = Path(scratch) / "model.onnx"
         quantize_dynamic(
             source,
@@ -36,9 +37,17 @@ def to_int8(source: Path, path: Path, *, asymmetric: bool) -> None:
             extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},
         )
         quantized.replace(path)
-    logging.getLogger().removeFilter(_no_preprocessing_hint)
 
 
-def _no_preprocessing_hint(record: logging.LogRecord) -> bool:
-    """The hint asks for a step that would undo the fusion."""
-    return "pre-processing before quantization" not in record.getMessage()
+@contextmanager
+def _without_preprocessing_hint() -> Iterator[None]:
+    """Silences a hint that asks for a step which would undo the fusion."""
+
+    def other(record: logging.LogRecord) -> bool:
+        return "pre-processing before quantization" not in record.getMessage()
+
+    logging.getLogger().addFilter(other)
+    try:
+        yield
+    finally:
+        logging.getLogger().removeFilter(other)

@@ -5,12 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-TOOLS = ("torch", "transformers", "optimum", "optimum-onnx", "onnx", "onnxruntime", "numpy")
+from predictor import __version__
+from predictor.session import RUNTIMES
+
+TOOLS = ("torch", "transformers", "optimum", "optimum-onnx", "onnx", "numpy")
 _LAST_STEPS = {"fp32": ("fp32",), "fp16": ("fp16",), "int8": ("int8", "int8-asymmetric")}
 SEQUENCE_LENGTHS = (8, 16, 32, 64, 128, 256, 384, 512)
 
@@ -94,7 +98,11 @@ class Recipe:
 
 def tool_versions() -> dict[str, str]:
     """Versions of the packages that shape an artifact."""
-    return {name: version(name) for name in TOOLS}
+    versions = {"spanserve": __version__} | {name: version(name) for name in TOOLS}
+    for name in RUNTIMES:
+        with suppress(PackageNotFoundError):
+            versions[name] = version(name)
+    return versions
 
 
 def _sha256(path: Path) -> str:

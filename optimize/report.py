@@ -88,7 +88,7 @@ class Report:
         if any(step.latency for step in self.steps):
             lines += ["## Latency by sequence length (mean ± std, ms)", "", *self._latency(), ""]
         else:
-            lines += ["Latency was not measured: this machine does not have the target.", ""]
+            lines += ["Latency was not measured: no length fits, or the target is not here.", ""]
         lines += [f"- {key}: {value}" for key, value in self.conditions.items()]
         lines += [f"- not served: {name} ({reason})" for name, reason in self.rejected.items()]
         lines += [

@@ -10,6 +10,7 @@ import gzip
 import json
 import re
 import string
+import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,12 +81,22 @@ def read(path: Path) -> list[Example]:
             for paragraph in article["paragraphs"]
             for qa in paragraph["qas"]
         ]
-    except OSError as error:
-        raise SourceError(f"{path}: cannot be read ({error.strerror or error})") from error
+    except (OSError, EOFError, zlib.error) as error:
+        raise SourceError(
+            f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})"
+        ) from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise SourceError(f"{path}: not a SQuAD file ({error!r})") from error
     if not examples:
         raise SourceError(f"{path}: holds no question")
+    seen: set[str] = set()
+    for example in examples:
+        texts = (example.id, example.question, example.context, *example.answers)
+        if not all(isinstance(text, str) for text in texts):
+            raise SourceError(f"{path}: question {example.id!r} holds something that is no text")
+        if example.id in seen:
+            raise SourceError(f"{path}: question id {example.id!r} is there twice")
+        seen.add(example.id)
     return examples
 
 

@@ -6,11 +6,11 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from safetensors.torch import save_file
 
-from optimize import export, fusion, network, quantize
+from optimize import compaction, export, fusion, network, quantize
 from optimize.checkpoint import TOKENIZER_FILES, Checkpoint, State
 from optimize.compaction import Compacted
 from optimize.evaluate import sessions_for
@@ -25,7 +25,11 @@ from predictor.artifact import (
 )
 from predictor.engine import Engine
 
-INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+INPUTS: tuple[Literal["input_ids", "attention_mask", "token_type_ids"], ...] = (
+    "input_ids",
+    "attention_mask",
+    "token_type_ids",
+)
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,12 @@ class StepBuilder:
         self._build_id = build_id
         self._scratch = scratch
 
+    def original(self, name: str, checkpoint: Checkpoint) -> Step:
+        """A checkpoint as it came, run by PyTorch."""
+        layers = network.layer_shapes(checkpoint.state, checkpoint.config)
+        density = compaction.density(layers, checkpoint.config)
+        return self.torch(name, checkpoint, checkpoint.state, layers, density)
+
     def torch(
         self,
         name: str,
@@ -67,7 +77,7 @@ class StepBuilder:
         layers: Sequence[LayerShape],
         density: float,
     ) -> Step:
-        """A step that PyTorch runs: the baseline, and what compaction left."""
+        """A step that PyTorch runs."""
         folder = self._folder(name, checkpoint)
         save_file(state, folder / MODEL_FILES["torch"])
         return self._finish(

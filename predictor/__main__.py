@@ -9,7 +9,7 @@ import sys
 from kserve import model_server
 
 from predictor.engine import Engine
-from predictor.errors import PredictorError
+from predictor.errors import PredictorError, StartupError
 from predictor.model import QAModel
 from predictor.server import QAServer
 from predictor.settings import PREFIX, Settings, read_settings
@@ -43,6 +43,8 @@ def main(argv: list[str] | None = None) -> int:
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
     try:
+        if arguments["workers"] != 1:
+            raise StartupError("--workers must be 1; scale with replicas")
         settings = read_settings({name: arguments.get(name) for name in Settings.model_fields})
         model = QAModel(
             arguments["model_name"],

@@ -68,7 +68,7 @@ class ArtifactSpec(_Frozen):
     opset: int | None = None
     density: float = Field(gt=0, le=1)
     layers: tuple[LayerShape, ...]
-    inputs: tuple[str, ...]
+    inputs: tuple[Literal["input_ids", "attention_mask", "token_type_ids"], ...]
     pad_token_id: int = Field(ge=0)
     max_seq_length: int = Field(ge=8)
     doc_stride: int = Field(ge=0)

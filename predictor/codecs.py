@@ -77,8 +77,15 @@ def decode_v2(request: InferRequest, defaults: SpanParameters, max_seq_length: i
         Question(_text(question, f"question[{i}]"), _text(context, f"context[{i}]"))
         for i, (question, context) in enumerate(zip(questions, contexts, strict=True))
     )
+    known = {output["name"] for output in OUTPUTS}
+    for output in request.request_outputs or ():
+        if output.name not in known:
+            raise InvalidRequest(f"unknown output {output.name!r}")
     given = request.parameters or {}
     if not isinstance(given, dict):
+        for name, parameter in given.items():
+            if parameter.WhichOneof("parameter_choice") is None:
+                raise InvalidRequest(f"parameter {name} has no value")
         given = to_http_parameters(given)
     return Call(pairs, *_parameters(given, defaults, max_seq_length))
 
@@ -96,7 +103,7 @@ def decode_v1(payload: object, defaults: SpanParameters, max_seq_length: int) ->
     if not isinstance(instances, list) or not instances:
         raise InvalidRequest('"instances" must be a list with at least one element')
     questions = tuple(_instance(i, instance) for i, instance in enumerate(instances))
-    given = payload.get("parameters") or {}
+    given = payload.get("parameters", {})
     if not isinstance(given, dict):
         raise InvalidRequest('"parameters" must be an object')
     return Call(questions, *_parameters(given, defaults, max_seq_length))
@@ -125,8 +132,12 @@ def encode_v2(
         "sequence_length": ([r.sequence_length for r in results], np.int64),
     }
     outputs = []
+    # Over REST the SDK picks the requested outputs, over gRPC it sends what it is given.
+    wanted = {output.name for output in request.request_outputs or () if request.from_grpc}
     for spec in OUTPUTS:
         name, datatype = str(spec["name"]), str(spec["datatype"])
+        if wanted and name not in wanted:
+            continue
         data, dtype = values[name]
         array = np.array(data, dtype=dtype)
         # The SDK sends arrays over gRPC as raw contents; who asked with typed ones gets typed ones.

@@ -14,7 +14,14 @@ from kserve import InferRequest, InferResponse, Model
 from predictor import codecs
 from predictor.artifact import ArtifactSpec
 from predictor.engine import Engine
-from predictor.errors import DeadlineExceeded, InternalError, NotReady, PredictorError
+from predictor.errors import (
+    DeadlineExceeded,
+    InternalError,
+    ModelNotServed,
+    NotReady,
+    PredictorError,
+    StartupError,
+)
 from predictor.transport import TransportError
 from predictor.types import Result, Timings
 
@@ -44,7 +51,10 @@ class QAModel(Model):  # type: ignore[misc]  # the SDK is untyped
             StartupError: The artifact cannot be served.
         """
         engine = self._load_engine()
-        self._executor.submit(engine.warm_up).result()
+        try:
+            self._executor.submit(engine.warm_up).result()
+        except Exception as error:  # a model that does not fit its spec fails in its own way
+            raise StartupError(f"the model does not run: {error}") from error
         self._engine = engine
         spec = engine.spec
         logger.info(
@@ -101,6 +111,11 @@ class QAModel(Model):  # type: ignore[misc]  # the SDK is untyped
     ) -> dict[str, Any] | InferResponse:
         engine = self._loaded()
         decode = codecs.decode_v2 if isinstance(payload, InferRequest) else codecs.decode_v1
+        version = getattr(payload, "model_version", None)
+        if version and version != str(engine.spec.version):
+            raise ModelNotServed(
+                f"version {version} of {self.name} is not served; {engine.spec.version} is"
+            )
         call = decode(payload, engine.parameters, engine.spec.max_seq_length)
 
         submitted = time.perf_counter()

@@ -29,11 +29,14 @@ from kserve.protocol.grpc import grpc_predict_v2_pb2_grpc
 from kserve.protocol.grpc.interceptors import ExceptionToStatusInterceptor
 from kserve.protocol.grpc.server import GRPCServer
 from kserve.protocol.grpc.servicer import InferenceServicer
+from kserve.protocol.model_repository_extension import ModelRepositoryExtension
 from kserve.protocol.rest.server import RESTServer
 
 from predictor.errors import InvalidRequest, ModelNotServed, StartupError
 from predictor.model import QAModel
 from predictor.transport import TransportError, add_exception_handlers
+
+logger = logging.getLogger(__name__)
 
 _BINARY_HEADER = "inference-header-content-length"
 _NOISY_LOGGERS = ("kserve.trace", "uvicorn.access", "kserve")
@@ -57,8 +60,9 @@ class QADataPlane(DataPlane):  # type: ignore[misc]  # the SDK is untyped
         except InvalidInput as error:
             raise TransportError(InvalidRequest(str(error))) from error
         except Exception as error:  # KeyError, struct.error, ValueError … from the SDK's parsing
+            logger.debug("a body that cannot be decoded", exc_info=True)
             raise TransportError(
-                InvalidRequest(f"the body is not a valid inference request: {error}")
+                InvalidRequest("the body is not a valid inference request of this protocol")
             ) from error
 
     def encode(self, *args: Any, **kwargs: Any) -> Any:
@@ -67,6 +71,16 @@ class QADataPlane(DataPlane):  # type: ignore[misc]  # the SDK is untyped
             return super().encode(*args, **kwargs)
         except InvalidInput as error:
             raise TransportError(InvalidRequest(str(error))) from error
+
+
+class _FixedRepository(ModelRepositoryExtension):  # type: ignore[misc]
+    """No client may take the model away: the protocol has no authentication."""
+
+    async def load(self, model_name: str) -> dict[str, Any]:
+        raise TransportError(InvalidRequest("models cannot be loaded over the protocol"))
+
+    async def unload(self, model_name: str) -> dict[str, Any]:
+        raise TransportError(InvalidRequest("models cannot be unloaded over the protocol"))
 
 
 class _GrpcServer(GRPCServer):  # type: ignore[misc]
@@ -102,6 +116,7 @@ class QAServer(ModelServer):  # type: ignore[misc]
         self._folder = folder
         self._host = host
         self.dataplane = QADataPlane(model_registry=self.registered_models)
+        self.model_repository_extension = _FixedRepository(self.registered_models)
         for name in _NOISY_LOGGERS:
             logging.getLogger(name).setLevel(logging.WARNING)
         warnings.filterwarnings("ignore", message="ORJSONResponse is deprecated")

@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 ORT_SESSION = "predictor.session:OrtSession"
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
-_RUNTIMES = ("onnxruntime", "onnxruntime-gpu")
+RUNTIMES = ("onnxruntime", "onnxruntime-gpu")
 OUTPUTS = ("start_logits", "end_logits")
 
 
@@ -140,7 +140,7 @@ class FakeSession:
 
 def check_one_runtime() -> None:
     """Raises StartupError where CPU and GPU builds are both installed: the later one overwrote."""
-    installed = [name for name in _RUNTIMES if _is_installed(name)]
+    installed = [name for name in RUNTIMES if _is_installed(name)]
     if len(installed) > 1:
         raise StartupError(
             f"{' and '.join(installed)} overwrite each other's files; "

@@ -3,12 +3,16 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
+from optimize import compaction, quantize
+from optimize.build import build
+from optimize.errors import GateFailed
 from optimize.evaluate import sessions_for
+from optimize.progress import Progress
+from optimize.recipe import Recipe
 from predictor.artifact import load_spec
 from predictor.engine import Engine
 from predictor.types import Question
@@ -126,7 +130,7 @@ def test_a_failed_gate_publishes_nothing(checkpoint, tmp_path):
     )  # fmt: skip
     assert result.returncode == 3
     assert "int8-asymmetric: " in one_error_line(result)
-    assert not list((tmp_path / "root").rglob("*"))
+    assert not (tmp_path / "root").exists()
 
 
 def test_auto_falls_back_where_a_gate_fails(checkpoint, tmp_path):
@@ -137,6 +141,42 @@ def test_auto_falls_back_where_a_gate_fails(checkpoint, tmp_path):
     assert result.returncode == 0
     assert load_spec(tmp_path / "qa" / "1").precision == "fp32"
     assert "- not served: int8 (" in result.stdout
+
+
+def in_process(checkpoint, root, **changes):
+    recipe = Recipe(model=str(checkpoint), output=root, sequence_lengths=(8,), rounds=1, **changes)
+    with Progress() as progress:
+        return build(recipe, progress)
+
+
+def test_a_wrong_compaction_is_not_published(checkpoint, tmp_path, monkeypatch):
+    compact = compaction.compact
+
+    def wrong(state, config):
+        compacted = compact(state, config)
+        compacted.state["qa_outputs.weight"] = compacted.state["qa_outputs.weight"] * -3
+        return compacted
+
+    monkeypatch.setattr(compaction, "compact", wrong)
+    for baseline in (None, str(checkpoint)):
+        with pytest.raises(GateFailed, match="pruned: logits differ"):
+            in_process(checkpoint, tmp_path / "root", baseline=baseline)
+    assert not (tmp_path / "root").exists()
+
+
+def test_auto_falls_back_where_a_step_does_not_run(checkpoint, tmp_path, monkeypatch):
+    def broken(source, path, *, asymmetric):
+        if asymmetric:
+            raise ValueError("no such operator")
+        path.write_bytes(b"no model")
+
+    monkeypatch.setattr(quantize, "to_int8", broken)
+    folder = in_process(checkpoint, tmp_path)
+    assert load_spec(folder).precision == "fp32"
+    rejected = json.loads((folder / "report.json").read_text())["rejected"]
+    assert set(rejected) == {"int8", "int8-asymmetric"}
+    with pytest.raises(GateFailed, match="int8-asymmetric: cannot be made"):
+        in_process(checkpoint, tmp_path, precision="int8", version=2)
 
 
 def test_bad_arguments_leave_nothing(checkpoint, tmp_path):
@@ -150,9 +190,29 @@ def test_bad_arguments_leave_nothing(checkpoint, tmp_path):
             "--dataset", checkpoint / "config.json",
         ),
         "cannot be written": ("--model", checkpoint, "--output", "/proc/nowhere"),
+        "name": ("--model", checkpoint, "--output", tmp_path / "out", "--name", ".."),
     }  # fmt: skip
     for message, arguments in cases.items():
         result = optimize("build", *arguments)
         assert result.returncode in (1, 2)
         assert message in one_error_line(result)
-    assert not list(Path(tmp_path / "out").rglob("*"))
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        ("--threads", "-1"),
+        ("--doc-stride", "-5"),
+        ("--max-seq-length", "4"),
+        ("--opset", "99"),
+        ("--null-threshold", "inf"),
+        ("--max-f1-drop", "nan"),
+        ("--version", "0"),
+        ("--sequence-lengths", "8,x"),
+    ],
+)
+def test_options_out_of_range_are_refused_at_once(option, tmp_path):
+    result = optimize("build", "--model", "m", "--output", tmp_path, *option, timeout=30)
+    assert result.returncode == 2
+    assert option[0] in result.stderr.splitlines()[-1]

@@ -68,6 +68,40 @@ def test_an_answer_with_timings(stub_and_process):
     assert "run;dur=" in response.parameters["server_timing"].string_param
 
 
+def test_requested_outputs(stub_and_process):
+    stub, _ = stub_and_process
+    message = request(b"What was the house built of?")
+    message.outputs.add(name="answer")
+    response = stub.ModelInfer(message, timeout=30)
+    assert [output.name for output in response.outputs] == ["answer"]
+
+
+def with_output(name):
+    message = request(b"Who?")
+    message.outputs.add(name=name)
+    return message
+
+
+def with_empty_parameter():
+    message = request(b"Who?")
+    message.parameters["top_k"].SetInParent()
+    return message
+
+
+def with_version(version):
+    message = request(b"Who?")
+    message.model_version = version
+    return message
+
+
+def test_no_client_takes_the_model_away(stub_and_process):
+    stub, _ = stub_and_process
+    with pytest.raises(grpc.RpcError) as caught:
+        stub.RepositoryModelUnload(pb.RepositoryModelUnloadRequest(model_name="qa"), timeout=5)
+    assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert stub.ModelInfer(with_version("1"), timeout=30).id == "mine"
+
+
 @pytest.mark.parametrize(
     ("message", "code"),
     [
@@ -75,6 +109,9 @@ def test_an_answer_with_timings(stub_and_process):
         (request(b"\xff"), grpc.StatusCode.INVALID_ARGUMENT),
         (request(b"Who?", top_k=0), grpc.StatusCode.INVALID_ARGUMENT),
         (pb.ModelInferRequest(model_name="qa"), grpc.StatusCode.INVALID_ARGUMENT),
+        (with_output("nope"), grpc.StatusCode.INVALID_ARGUMENT),
+        (with_empty_parameter(), grpc.StatusCode.INVALID_ARGUMENT),
+        (with_version("9"), grpc.StatusCode.NOT_FOUND),
         (request(b"Who?", model="no"), grpc.StatusCode.NOT_FOUND),
     ],
 )

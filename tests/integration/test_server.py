@@ -151,6 +151,9 @@ BAD_V1 = {
     "not UTF-8": b'{"instances": "\xff"}',
     "no object": b"[1]",
     "no instances": b"{}",
+    "parameters that are no object": json.dumps(
+        {"instances": [{"question": "a", "context": "c"}], "parameters": []}
+    ),
     "no context": json.dumps({"instances": [{"question": "a"}]}),
     "wrong type": json.dumps({"instances": [{"question": 1, "context": "c"}]}),
     "empty question": json.dumps({"instances": [{"question": " ", "context": "c"}]}),
@@ -169,6 +172,13 @@ def test_bad_v1_requests_are_400(server, case, content_type):
 def test_an_unknown_model_is_404(server, path):
     status, answer = post(server, path, json.dumps(ask()))
     assert (status, list(answer)) == (404, ["error"])
+
+
+@pytest.mark.parametrize("verb", ["load", "unload"])
+def test_no_client_takes_the_model_away(server, verb):
+    status, answer = post(server, f"/v2/repository/models/qa/{verb}", "")
+    assert (status, list(answer)) == (400, ["error"])
+    assert server.call("POST", V2, ask())[0] == 200
 
 
 def test_a_bad_request_harms_nobody_else(server):

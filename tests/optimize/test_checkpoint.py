@@ -6,7 +6,7 @@ import shutil
 import pytest
 import torch
 
-from optimize import checkpoint
+from optimize import checkpoint, network
 from optimize.errors import SourceError
 
 
@@ -49,6 +49,21 @@ def test_damaged_weights(copied):
     (copied / "model.safetensors").write_bytes(b"\x00" * 100)
     with pytest.raises(SourceError, match="cannot be read"):
         checkpoint.load(str(copied))
+
+
+def test_empty_weights(copied):
+    (copied / "model.safetensors").unlink()
+    (copied / "pytorch_model.bin").write_bytes(b"")
+    with pytest.raises(SourceError, match="cannot be read"):
+        checkpoint.load(str(copied))
+
+
+def test_a_layer_too_many(copied):
+    path = copied / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"num_hidden_layers": 7}))
+    loaded = checkpoint.load(str(copied))
+    with pytest.raises(SourceError, match="do not fit"):
+        network.layer_shapes(loaded.state, loaded.config)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Parity, benchmark, report and recipe, on engines that need no model."""
 
 import json
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from optimize import benchmark, evaluate, parity
 from optimize.benchmark import Latency
 from optimize.errors import GateFailed
 from optimize.parity import Parity
-from optimize.recipe import Recipe
+from optimize.recipe import Recipe, tool_versions
 from optimize.report import Report, StepFigures
 from optimize.squad import Example, Scores
 from predictor.types import Logits, Question
@@ -43,9 +44,17 @@ def test_a_difference_is_found_and_gated(make_artifact, fake_engine, monkeypatch
         parity.check_logits("graph", found, 1e-2)
 
 
-def test_a_logit_that_is_no_number_fails_the_gate():
+def test_a_logit_that_is_no_number_fails_the_gate(make_artifact, fake_engine, monkeypatch):
+    other = type(fake_engine).load(make_artifact("b"), session="predictor.session:FakeSession")
+    nan = [Logits(np.full(64, np.nan), np.zeros(64))]
+    monkeypatch.setattr(
+        other, "run", lambda features: [Logits(*(x[: len(f)] for x in nan[0])) for f in features]
+    )
+    monkeypatch.setattr(other, "extract", fake_engine.extract)
+    found = parity.compare(other, fake_engine, QUESTIONS[:1])
+    assert np.isnan(found.max_logit_difference)
     with pytest.raises(GateFailed):
-        parity.check_logits("fp16", Parity(float("nan"), 1.0, None), 1.0)
+        parity.check_logits("fp16", found, 1.0)
 
 
 def test_span_agreement_is_gated():
@@ -108,6 +117,17 @@ def test_auto_ends_with_fp32():
     assert Recipe(model="m", output=Path("o")).last_steps() == ("int8", "int8-asymmetric", "fp32")
     assert Recipe(model="m", output=Path("o"), target="cuda").last_steps() == ("fp16", "fp32")
     assert Recipe(model="m", output=Path("o"), precision="fp16").last_steps() == ("fp16",)
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime", "onnxruntime-gpu"])
+def test_the_installed_runtime_is_named(monkeypatch, runtime):
+    def version(name):
+        if name.startswith("onnxruntime") and name != runtime:
+            raise PackageNotFoundError(name)
+        return "1"
+
+    monkeypatch.setattr("optimize.recipe.version", version)
+    assert [name for name in tool_versions() if "runtime" in name] == [runtime]
 
 
 def test_the_build_id_is_of_what_decides_the_bytes(tmp_path):

@@ -58,6 +58,18 @@ def test_a_failed_copy_leaves_nothing(make_artifact, tmp_path):
     assert not any(folder.parent.iterdir())
 
 
+@pytest.mark.parametrize("name", ["", "..", "a/b", "/a", ".hidden"])
+def test_a_name_that_leads_elsewhere(name):
+    with pytest.raises(PublishError, match="name"):
+        publish.check_name(name)
+
+
+def test_a_file_in_the_way(tmp_path):
+    (tmp_path / "1").write_text("")
+    with pytest.raises(PublishError, match="cannot be read"):
+        publish.published(tmp_path / "1", "0" * 64)
+
+
 def test_an_unwritable_root_is_found_early(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(PublishError, match="cannot be written"):

@@ -95,3 +95,27 @@ def test_a_file_that_is_no_data_set(tmp_path, content):
 def test_a_missing_file(tmp_path):
     with pytest.raises(SourceError, match="No such file"):
         squad.read(tmp_path / "x.json")
+
+
+@pytest.mark.parametrize(
+    ("qas", "message"),
+    [
+        ([{"id": "1"}, {"id": "1"}], "there twice"),
+        ([{"id": ["x"]}], "no text"),
+        ([{"id": "1", "question": 5}], "no text"),
+    ],
+)
+def test_bad_questions_are_named(tmp_path, qas, message):
+    path = tmp_path / "x.json"
+    defaults = {"question": "q", "answers": []}
+    paragraph = {"context": "c", "qas": [defaults | qa for qa in qas]}
+    path.write_text(json.dumps({"data": [{"paragraphs": [paragraph]}]}))
+    with pytest.raises(SourceError, match=message):
+        squad.read(path)
+
+
+def test_a_cut_archive(tmp_path):
+    path = tmp_path / "x.json.gz"
+    path.write_bytes(gzip.compress(b'{"data": []}' * 100)[:40])
+    with pytest.raises(SourceError, match="cannot be read"):
+        squad.read(path)
