@@ -1,11 +1,16 @@
 """`optimize build` from the embedded checkpoint: what it publishes, and what it refuses."""
 
 import json
+import shutil
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+import torch
+from optimum.onnxruntime import ORTModelForQuestionAnswering
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForQuestionAnswering, AutoTokenizer
 
 from optimize import compaction, quantize
 from optimize.build import build
@@ -53,9 +58,6 @@ def test_the_artifact_is_whole_and_loads_with_optimum_too(fp32):
     assert (spec.format, spec.precision, spec.density) == ("onnx", "fp32", 1.0)
     assert {shape.heads for shape in spec.layers} == {12}
     assert "fused operators" in (fp32 / "report.md").read_text()
-    from optimum.onnxruntime import ORTModelForQuestionAnswering
-    from transformers import AutoTokenizer
-
     model = ORTModelForQuestionAnswering.from_pretrained(fp32)
     tokenizer = AutoTokenizer.from_pretrained(fp32)
     batch = tokenizer(QUESTIONS[0].question, CONTEXT, return_tensors="np")
@@ -216,3 +218,38 @@ def test_options_out_of_range_are_refused_at_once(option, tmp_path):
     result = optimize("build", "--model", "m", "--output", tmp_path, *option, timeout=30)
     assert result.returncode == 2
     assert option[0] in result.stderr.splitlines()[-1]
+
+
+def test_a_masked_checkpoint_becomes_smaller_and_answers_the_same(checkpoint, tmp_path):
+    """Zeroed heads and neurons, uneven over the layers, as block pruning leaves them."""
+    masked = tmp_path / "masked"
+    shutil.copytree(checkpoint, masked)
+    state = load_file(masked / "model.safetensors")
+    for layer, (heads, neurons) in enumerate(((3, 1000), (0, 0), (7, 401), (11, 1530), (1, 8))):
+        prefix = f"bert.encoder.layer.{layer}."
+        state[prefix + "attention.self.value.weight"][: heads * 32] = 0
+        state[prefix + "intermediate.dense.weight"][:neurons] = 0
+    save_file(state, masked / "model.safetensors", metadata={"format": "pt"})
+
+    folder = in_process(masked, tmp_path / "root", precision="fp32", baseline=str(checkpoint))
+
+    spec = load_spec(folder)
+    assert [shape.heads for shape in spec.layers] == [9, 12, 5, 1, 11, 12]
+    assert [shape.feed_forward for shape in spec.layers] == [536, 1536, 1136, 8, 1528, 1536]
+    assert 0.6 < spec.density < 0.8
+    dense = tmp_path / "root" / "qa-baseline" / "1" / "model.safetensors"
+    assert spec.files["model.onnx"].size < 0.9 * dense.stat().st_size
+    report = json.loads((folder / "report.json").read_text())
+    steps = {step["name"]: step for step in report["steps"]}
+    assert steps["graph"]["notes"]["fused operators"]["Attention"] == 6
+    assert steps["pruned"]["parity"]["max_logit_difference"] < 1e-3
+    assert steps["baseline"]["density"] == 1.0
+    # The masked checkpoint, uncompacted, in plain transformers.
+    model = AutoModelForQuestionAnswering.from_pretrained(masked, dtype=torch.float32).eval()
+    batch = AutoTokenizer.from_pretrained(masked)(
+        QUESTIONS[0].question, CONTEXT, return_tensors="pt"
+    )
+    with torch.inference_mode():
+        expected = model(**batch).start_logits[0].numpy()
+    engine = Engine.load(folder)
+    assert np.allclose(engine.run(engine.prepare(QUESTIONS[:1]))[0].start, expected, atol=1e-3)
