@@ -56,7 +56,12 @@ def main(argv: list[str] | None = None) -> int:
                 max_batch_tokens=settings.max_batch_tokens,
             ),
         )
-        server = QAServer(model, settings.model_dir, host=settings.host)
+        server = QAServer(
+            model,
+            settings.model_dir,
+            host=settings.host,
+            max_request_bytes=settings.max_request_bytes,
+        )
         server.check_ports()
         model.load()
     except PredictorError as error:

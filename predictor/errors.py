@@ -4,6 +4,7 @@ PredictorError
 ├── InvalidRequest          400  INVALID_ARGUMENT    a request that cannot be answered
 │   └── QuestionTooLong     400  INVALID_ARGUMENT    no room is left for the context
 ├── ModelNotServed          404  NOT_FOUND           another model or version is served
+├── RequestTooLarge         413  INVALID_ARGUMENT    the body is over the limit
 ├── NotReady                503  UNAVAILABLE         loading or draining
 ├── DeadlineExceeded        504  DEADLINE_EXCEEDED   the client's timeout passed before its turn
 ├── InternalError           500  INTERNAL            a defect of ours; its text says nothing else
@@ -37,6 +38,13 @@ class ModelNotServed(PredictorError):
 
     http_status = 404
     grpc_status = "NOT_FOUND"
+
+
+class RequestTooLarge(PredictorError):
+    """The request's body is larger than the server takes."""
+
+    http_status = 413
+    grpc_status = "INVALID_ARGUMENT"
 
 
 class NotReady(PredictorError):

@@ -1,8 +1,8 @@
 """KServe's ModelServer with the defaults that Spanserve needs changed.
 
-What differs from the SDK: a host to bind to, one clear line where a port is taken, malformed bodies
-answered with 400, the artifact's description at `/v2/models/{model}/artifact`, four log lines per
-request silenced, and an event loop that is really the one the server runs on.
+What differs from the SDK: a host to bind to, one clear line where a port is taken, a bound on
+bodies, malformed ones answered with 400, V2 routes of our own, the artifact's description at
+`/v2/models/{model}/artifact`, no loading or unloading by clients, and no log line per request.
 """
 
 from __future__ import annotations
@@ -31,9 +31,13 @@ from kserve.protocol.grpc.server import GRPCServer
 from kserve.protocol.grpc.servicer import InferenceServicer
 from kserve.protocol.model_repository_extension import ModelRepositoryExtension
 from kserve.protocol.rest.server import RESTServer
+from kserve.protocol.rest.v2_datamodels import InferenceRequest
+from pydantic import ValidationError
 
+from predictor.body_limit import BodyLimit
 from predictor.errors import InvalidRequest, ModelNotServed, StartupError
 from predictor.model import QAModel
+from predictor.routes import V2Routes
 from predictor.transport import TransportError, add_exception_handlers
 
 logger = logging.getLogger(__name__)
@@ -52,11 +56,15 @@ class QADataPlane(DataPlane):  # type: ignore[misc]  # the SDK is untyped
         return bool(await super().model_ready(model_name, *args))
 
     def decode(self, body: Any, headers: dict[str, str], *args: Any, **kwargs: Any) -> Any:
-        """Decodes a body, also JSON without a content type; raises TransportError."""
-        if isinstance(body, bytes) and "model_name" in kwargs and _BINARY_HEADER not in headers:
-            headers = {**headers, _BINARY_HEADER: str(len(body))}
+        """Decodes a body, V2 JSON whatever its content type; raises TransportError."""
         try:
+            if "model_name" in kwargs and _BINARY_HEADER not in headers:
+                body = InferenceRequest.model_validate_json(body)
             return super().decode(body, headers, *args, **kwargs)
+        except ValidationError as error:
+            problem = error.errors(include_url=False, include_input=False)[0]
+            where = "".join(f"{part}: " for part in problem["loc"])
+            raise TransportError(InvalidRequest(f"{where}{problem['msg']}")) from error
         except InvalidInput as error:
             raise TransportError(InvalidRequest(str(error))) from error
         except Exception as error:  # KeyError, struct.error, ValueError … from the SDK's parsing
@@ -109,9 +117,12 @@ class _GrpcServer(GRPCServer):  # type: ignore[misc]
 class QAServer(ModelServer):  # type: ignore[misc]
     """Serves one QAModel over REST and gRPC."""
 
-    def __init__(self, model: QAModel, folder: Path, *, host: str, **kwargs: Any) -> None:
-        """Takes a model and its artifact folder; `kwargs` are ModelServer's."""
+    def __init__(
+        self, model: QAModel, folder: Path, *, host: str, max_request_bytes: int, **kwargs: Any
+    ) -> None:
+        """Takes a model, its folder, and the limit of REST bodies; `kwargs` are the SDK's."""
         super().__init__(workers=1, **kwargs)
+        self._max_request_bytes = max_request_bytes
         self._model = model
         self._folder = folder
         self._host = host
@@ -163,6 +174,8 @@ class QAServer(ModelServer):  # type: ignore[misc]
             self.servers.append(self._grpc_server.start(self.max_threads))
         app = model_server.app
         add_exception_handlers(app)
+        app.add_middleware(BodyLimit, max_request_bytes=self._max_request_bytes)
+        V2Routes(self._model, self.dataplane).register(app)
         app.add_api_route("/v2/models/{model}/artifact", self._artifact, methods=["GET"])
         self.register_signal_handler()
         asyncio.run(self._serve())

@@ -41,6 +41,8 @@ class Settings(BaseSettings):
     """Threads for one run; 0 for as many as the container may use."""
     max_batch_tokens: int = Field(default=MAX_BATCH_TOKENS, ge=1)
     """Token budget of a batch, padding counted."""
+    max_request_bytes: int = Field(default=8388608, ge=1024)
+    """Largest REST body, in bytes; gRPC's is --grpc_max_receive_message_length."""
     host: str = "0.0.0.0"
     """IPv4 address to listen on."""
 

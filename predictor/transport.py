@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from grpc import StatusCode
 from grpc_interceptor.exceptions import GrpcException
@@ -27,23 +26,12 @@ class TransportError(GrpcException):  # type: ignore[misc]  # untyped package
 def add_exception_handlers(app: FastAPI) -> None:
     """Makes every refusal of the REST server `{"error": text}`, with the status it deserves."""
     app.add_exception_handler(TransportError, _transport_error)
-    app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _http_exception)
 
 
 async def _transport_error(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, TransportError)
     return _response(error.http_status, str(error))
-
-
-async def _validation_error(_: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, RequestValidationError)
-    # The body is tried as JSON and as bytes; only what was wrong with the JSON helps a client.
-    problems = [p for p in error.errors() if "bytes" not in p["loc"]] or list(error.errors())
-    problem = problems[0]
-    where = ".".join(str(part) for part in problem["loc"] if part != "InferenceRequest")
-    detail = problem.get("ctx", {}).get("error") if problem["type"] == "json_invalid" else None
-    return _response(400, f"{where}: {problem['msg']}" + (f": {detail}" if detail else ""))
 
 
 async def _http_exception(_: Request, error: Exception) -> JSONResponse:

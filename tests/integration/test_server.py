@@ -66,6 +66,38 @@ def test_v2_answers_with_timings_and_top_k(server):
     assert "run;dur=" in timing
 
 
+def without_nulls(value):
+    if isinstance(value, dict):
+        return all(map(without_nulls, value.values()))
+    if isinstance(value, list):
+        return all(map(without_nulls, value))
+    return value is not None
+
+
+def test_v2_never_says_null(server):
+    for method, path, body in (
+        ("POST", V2, ask()),
+        ("GET", "/v2", None),
+        ("GET", "/v2/models/qa", None),
+        ("GET", "/v2/models/qa/ready", None),
+        ("GET", "/v2/models", None),
+    ):
+        status, answer, _ = server.call(method, path, body)
+        assert status == 200
+        assert without_nulls(answer), answer
+
+
+def test_the_served_version_is_in_the_path_and_others_are_404(server):
+    prefix = "/v2/models/qa/versions"
+    assert server.call("GET", "/v2/models/qa")[1]["versions"] == ["1"]
+    for version, expected in (("1", 200), ("2", 404), ("x", 404)):
+        assert server.call("GET", f"{prefix}/{version}")[0] == expected
+        assert server.call("GET", f"{prefix}/{version}/ready")[0] == expected
+        status, answer, _ = server.call("POST", f"{prefix}/{version}/infer", ask())
+        assert status == expected
+        assert ("error" in answer) == (status == 404)
+
+
 def test_v1_answers_the_same(server):
     instances = [{"question": QUESTION, "context": CONTEXT}, {"question": "Who?", "context": "Me."}]
     status, body, timing = server.call("POST", V1, {"instances": instances})
@@ -109,6 +141,21 @@ def test_binary_tensors(server):
     status, body = post(server, V2, *binary(struct.pack("<I", len(question)) + question))
     assert status == 200
     assert body["outputs"][0]["data"] == ["The second little pig"]
+
+
+def test_binary_outputs(server):
+    body = ask(binary_data_output=True) | {"outputs": [{"name": "score"}, {"name": "answer"}]}
+    body["outputs"][0]["parameters"] = body["outputs"][1]["parameters"] = {"binary_data": True}
+    connection = http.client.HTTPConnection(HOST, server.port, timeout=60)
+    connection.request("POST", V2, json.dumps(body), JSON)
+    response = connection.getresponse()
+    content = response.read()
+    connection.close()
+    size = int(response.headers["Inference-Header-Content-Length"])
+    assert response.headers["Content-Type"] == "application/octet-stream"
+    assert response.headers["Content-Length"] == str(len(content))
+    assert [o["name"] for o in json.loads(content[:size])["outputs"]] == ["score", "answer"]
+    assert content[size + 8 :] == b"The second little pig"
 
 
 JSON = {"Content-Type": "application/json"}
@@ -172,6 +219,16 @@ def test_bad_v1_requests_are_400(server, case, content_type):
 def test_an_unknown_model_is_404(server, path):
     status, answer = post(server, path, json.dumps(ask()))
     assert (status, list(answer)) == (404, ["error"])
+
+
+@pytest.mark.parametrize("path", [V1, V2])
+@pytest.mark.parametrize("announced", [True, False])
+def test_a_body_over_the_limit_is_413(server, path, announced):
+    body = json.dumps(ask(context="x" * 9_000_000)).encode()
+    content = body if announced else iter([body[:1000], body[1000:]])
+    status, answer = post(server, path, content)
+    assert (status, list(answer)) == (413, ["error"])
+    assert server.call("POST", V2, ask())[0] == 200
 
 
 @pytest.mark.parametrize("verb", ["load", "unload"])
