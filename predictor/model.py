@@ -44,6 +44,12 @@ class QAModel(Model):  # type: ignore[misc]  # the SDK is untyped
         """The `artifact.json` that is served; raises NotReady before `load`."""
         return self._loaded().spec
 
+    def check_version(self, version: str | None) -> None:
+        """Raises ModelNotServed for a version that is asked for and is not the served one."""
+        served = self._loaded().spec.version
+        if version and version != str(served):
+            raise ModelNotServed(f"version {version} of {self.name} is not served; {served} is")
+
     def load(self) -> bool:
         """Loads the artifact and warms it up; only then is the model ready.
 
@@ -111,11 +117,7 @@ class QAModel(Model):  # type: ignore[misc]  # the SDK is untyped
     ) -> dict[str, Any] | InferResponse:
         engine = self._loaded()
         decode = codecs.decode_v2 if isinstance(payload, InferRequest) else codecs.decode_v1
-        version = getattr(payload, "model_version", None)
-        if version and version != str(engine.spec.version):
-            raise ModelNotServed(
-                f"version {version} of {self.name} is not served; {engine.spec.version} is"
-            )
+        self.check_version(getattr(payload, "model_version", None))
         call = decode(payload, engine.parameters, engine.spec.max_seq_length)
 
         submitted = time.perf_counter()

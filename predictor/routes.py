@@ -7,6 +7,7 @@ the same app and the same data plane.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -15,7 +16,7 @@ from kserve.constants.constants import PredictorProtocol
 from kserve.protocol.dataplane import DataPlane
 
 from predictor.codecs import INPUTS, OUTPUTS
-from predictor.errors import ModelNotServed, NotReady
+from predictor.errors import NotReady, PredictorError
 from predictor.model import QAModel
 from predictor.transport import TransportError
 
@@ -25,10 +26,11 @@ _PLATFORMS = {"onnx": "onnxruntime_onnx", "torch": "pytorch_safetensors"}
 class V2Routes:
     """The V2 endpoints of one model."""
 
-    def __init__(self, model: QAModel, dataplane: DataPlane) -> None:
-        """Takes the model and the data plane that decodes, answers and encodes."""
+    def __init__(self, model: QAModel, dataplane: DataPlane, folder: Path) -> None:
+        """Takes the model, the data plane that decodes and encodes, and the artifact's folder."""
         self._model = model
         self._dataplane = dataplane
+        self._folder = folder
 
     def register(self, app: FastAPI) -> None:
         """Adds the routes, with and without version; routes added later do not replace them."""
@@ -36,10 +38,11 @@ class V2Routes:
             app.add_api_route(prefix, self.metadata, methods=["GET"])
             app.add_api_route(f"{prefix}/ready", self.ready, methods=["GET"])
             app.add_api_route(f"{prefix}/infer", self.infer, methods=["POST"])
+        app.add_api_route("/v2/models/{model}/artifact", self.artifact, methods=["GET"])
 
     async def metadata(self, model: str, version: str | None = None) -> Response:
         """Name, version and tensors of the model."""
-        self._check(model, version)
+        await self._check(model, version)
         spec = self._model.engine_spec
         return _json(
             {
@@ -53,8 +56,7 @@ class V2Routes:
 
     async def ready(self, model: str, version: str | None = None) -> Response:
         """200 where the model takes requests, 503 where it does not."""
-        self._check(model, version)
-        if not await self._model.healthy():
+        if not await self._check(model, version):
             raise TransportError(NotReady(f"model {model} is not ready"))
         return _json({"name": model, "ready": True})
 
@@ -81,14 +83,25 @@ class V2Routes:
             )
         return _json(content, response_headers)
 
-    def _check(self, model: str, version: str | None) -> None:
-        if model != self._model.name:
-            raise TransportError(ModelNotServed(f"Model with name {model} does not exist."))
-        served = self._model.engine_spec.version
-        if version is not None and version != str(served):
-            raise TransportError(
-                ModelNotServed(f"version {version} of {model} is not served; {served} is")
-            )
+    async def artifact(self, model: str) -> Response:
+        """The served artifact's description and, where it has one, its journey report."""
+        await self._check(model, None)
+        report = self._folder / "report.json"
+        return _json(
+            {
+                "artifact": self._model.engine_spec.model_dump(mode="json"),
+                "report": orjson.loads(report.read_bytes()) if report.is_file() else None,
+            }
+        )
+
+    async def _check(self, model: str, version: str | None) -> bool:
+        """Whether the model is ready; raises TransportError for another name or version."""
+        ready = await self._dataplane.model_ready(model)
+        try:
+            self._model.check_version(version)
+        except PredictorError as error:
+            raise TransportError(error) from error
+        return bool(ready)
 
 
 def _json(content: dict[str, Any], headers: dict[str, str] | None = None) -> Response:

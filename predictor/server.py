@@ -1,14 +1,13 @@
 """KServe's ModelServer with the defaults that Spanserve needs changed.
 
 What differs from the SDK: a host to bind to, one clear line where a port is taken, a bound on
-bodies, malformed ones answered with 400, V2 routes of our own, the artifact's description at
-`/v2/models/{model}/artifact`, no loading or unloading by clients, and no log line per request.
+bodies, malformed ones answered with 400, V2 routes of our own (routes.py), no loading or unloading
+by clients, and no log line per request.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import socket
 import warnings
@@ -175,17 +174,6 @@ class QAServer(ModelServer):  # type: ignore[misc]
         app = model_server.app
         add_exception_handlers(app)
         app.add_middleware(BodyLimit, max_request_bytes=self._max_request_bytes)
-        V2Routes(self._model, self.dataplane).register(app)
-        app.add_api_route("/v2/models/{model}/artifact", self._artifact, methods=["GET"])
+        V2Routes(self._model, self.dataplane, self._folder).register(app)
         self.register_signal_handler()
         asyncio.run(self._serve())
-
-    async def _artifact(self, model: str) -> dict[str, Any]:
-        """The served artifact's description and, where it has one, its journey report."""
-        if model != self._model.name:
-            raise TransportError(ModelNotServed(f"Model with name {model} does not exist."))
-        report = self._folder / "report.json"
-        return {
-            "artifact": self._model.engine_spec.model_dump(mode="json"),
-            "report": json.loads(report.read_text("utf-8")) if report.is_file() else None,
-        }
