@@ -56,13 +56,12 @@ class V2Routes:
 
     async def ready(self, model: str, version: str | None = None) -> Response:
         """200 where the model takes requests, 503 where it does not."""
-        if not await self._check(model, version):
-            raise TransportError(NotReady(f"model {model} is not ready"))
+        await self._require_ready(model, version)
         return _json({"name": model, "ready": True})
 
     async def infer(self, request: Request, model: str, version: str | None = None) -> Response:
         """Answers an inference request, JSON or with binary tensors."""
-        await self.ready(model, version)
+        await self._require_ready(model, version)
         headers = dict(request.headers)
         body, _ = self._dataplane.decode(
             await request.body(),
@@ -93,6 +92,10 @@ class V2Routes:
                 "report": orjson.loads(report.read_bytes()) if report.is_file() else None,
             }
         )
+
+    async def _require_ready(self, model: str, version: str | None) -> None:
+        if not await self._check(model, version):
+            raise TransportError(NotReady(f"model {model} is not ready"))
 
     async def _check(self, model: str, version: str | None) -> bool:
         """Whether the model is ready; raises TransportError for another name or version."""
