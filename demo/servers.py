@@ -71,20 +71,19 @@ def running(
             _wait_ready(server)
         yield servers
     finally:
-        for server in servers:
-            server.process.terminate()
-        for server in servers:
-            stop(server.process)
+        stop(*(server.process for server in servers))
 
 
-def stop(process: subprocess.Popen[bytes]) -> None:
-    """Ends a process: asked first, then killed."""
-    process.terminate()
-    try:
-        process.wait(STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+def stop(*processes: subprocess.Popen[bytes]) -> None:
+    """Ends processes: all asked first, then those killed that stay."""
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def _start(name: str, folder: Path, session: str | None, log: Path) -> Server:

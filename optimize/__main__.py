@@ -5,14 +5,11 @@ from __future__ import annotations
 import argparse
 import logging
 import math
-import os
 import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-
-os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -75,9 +72,7 @@ def _parser() -> argparse.ArgumentParser:
         "--model-dir", type=Path, required=True, nargs="+", help="folder of an artifact, or several"
     )
     evaluate.add_argument("--dataset", type=Path, required=True, help="SQuAD file, .json[.gz]")
-    evaluate.add_argument(
-        "--threads", type=_between(0, 1024), default=0, help="0: as many as there are CPUs"
-    )
+    _threads_argument(evaluate)
     return parser
 
 
@@ -123,7 +118,11 @@ def _build_arguments(build: argparse.ArgumentParser) -> None:
     build.add_argument(
         "--keep-steps", type=Path, help="new folder that keeps every step's own artifact"
     )
-    build.add_argument(
+    _threads_argument(build)
+
+
+def _threads_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
         "--threads", type=_between(0, 1024), default=0, help="0: as many as there are CPUs"
     )
 

@@ -139,7 +139,6 @@ class _Journey:
             graph = builder.graph(model, onnx)
             self._measure(graph, before=onnx, tolerance=recipe.parity_tolerance)
         served, rejected = self._reduce(model, graph)
-        self._gate_f1(served)
         return self._report(served, rejected, self._latencies()), served
 
     def _reduce(self, model: Checkpoint, graph: Step) -> tuple[Step, dict[str, str]]:
@@ -152,7 +151,6 @@ class _Journey:
             try:
                 with self._progress.step(name):
                     step = self._reduced(name, model, graph)
-                    self._gate_f1(step)
             except GateFailed as error:
                 if name == names[-1]:
                     raise
@@ -160,6 +158,7 @@ class _Journey:
                 rejected[name] = str(error)
             else:
                 return step, rejected
+        self._gate_f1(graph)
         return graph, rejected
 
     def _reduced(self, name: str, model: Checkpoint, graph: Step) -> Step:
@@ -174,6 +173,7 @@ class _Journey:
             logger.debug("%s", name, exc_info=True)
             raise GateFailed(f"{name}: cannot be made or does not run: {error}") from error
         parity.check_spans(name, found, self._recipe.min_span_agreement)
+        self._gate_f1(step)
         return step
 
     def _measure(

@@ -18,7 +18,7 @@ from predictor.session import ORT_SESSION
 from predictor.types import Question
 
 
-def sessions_for(format_: str) -> str:
+def session_for(format_: str) -> str:
     """The session that runs an artifact of this format."""
     return TORCH_SESSION if format_ == "torch" else ORT_SESSION
 
@@ -59,7 +59,7 @@ def main(arguments: argparse.Namespace) -> int:
     figures = {}
     with Progress() as progress:
         for folder in arguments.model_dir:
-            session = sessions_for(read_spec(folder).format)
+            session = session_for(read_spec(folder).format)
             engine = Engine.load(folder, session=session, threads=arguments.threads)
             with progress.task(str(folder), len(examples)) as advance:
                 scores, _ = evaluate(engine, examples, advance)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+import onnx
 from onnxruntime.transformers.onnx_model_bert import BertOnnxModel
 from onnxruntime.transformers.optimizer import optimize_model
 
@@ -53,8 +54,6 @@ def fuse(source: Path, path: Path, *, layers: int) -> dict[str, int]:
 
 def to_fp16(source: Path, path: Path) -> None:
     """Converts a fused graph's weights and arithmetic to fp16; inputs and outputs stay."""
-    import onnx
-
     model = BertOnnxModel(onnx.load(str(source)))
     model.convert_float_to_float16(keep_io_types=True, use_symbolic_shape_infer=True)
     model.save_model_to_file(str(path))

@@ -5,14 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from predictor import __version__
-from predictor.session import RUNTIMES
+from predictor.session import installed_runtimes
 
 TOOLS = ("torch", "transformers", "optimum", "optimum-onnx", "onnx", "numpy")
 _LAST_STEPS = {"fp32": ("fp32",), "fp16": ("fp16",), "int8": ("int8", "int8-asymmetric")}
@@ -98,11 +97,8 @@ class Recipe:
 
 def tool_versions() -> dict[str, str]:
     """Versions of the packages that shape an artifact."""
-    versions = {"spanserve": __version__} | {name: version(name) for name in TOOLS}
-    for name in RUNTIMES:
-        with suppress(PackageNotFoundError):
-            versions[name] = version(name)
-    return versions
+    tools = {name: version(name) for name in TOOLS}
+    return {"spanserve": __version__} | tools | installed_runtimes()
 
 
 def _sha256(path: Path) -> str:

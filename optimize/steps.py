@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from optimize import compaction, export, fusion, network, quantize
 from optimize.checkpoint import TOKENIZER_FILES, Checkpoint, State
 from optimize.compaction import Compacted
-from optimize.evaluate import sessions_for
+from optimize.evaluate import session_for
 from optimize.recipe import Recipe, tool_versions
 from predictor.artifact import (
     CONFIG_FILE,
@@ -164,5 +164,5 @@ class StepBuilder:
             figures={},
         )
         write_spec(folder, spec)
-        engine = Engine.load(folder, session=sessions_for(format_), threads=recipe.threads)
+        engine = Engine.load(folder, session=session_for(format_), threads=recipe.threads)
         return Step(name, folder, spec, engine, notes)

@@ -33,6 +33,7 @@ OUTPUTS = [
     {"name": "null_score_diff", "datatype": "FP32", "shape": [-1]},
     {"name": "sequence_length", "datatype": "INT64", "shape": [-1]},
 ]
+_OUTPUT_NAMES = frozenset(output["name"] for output in OUTPUTS)
 # Parameters of the protocol and of Triton's clients that mean nothing to a stateless model.
 _IGNORED = {"binary_data_output", "priority", "sequence_id", "sequence_start", "sequence_end"}
 _OWN = ("top_k", "max_answer_length", "null_score_diff_threshold", "timeout")
@@ -77,9 +78,8 @@ def decode_v2(request: InferRequest, defaults: SpanParameters, max_seq_length: i
         Question(_text(question, f"question[{i}]"), _text(context, f"context[{i}]"))
         for i, (question, context) in enumerate(zip(questions, contexts, strict=True))
     )
-    known = {output["name"] for output in OUTPUTS}
     for output in request.request_outputs or ():
-        if output.name not in known:
+        if output.name not in _OUTPUT_NAMES:
             raise InvalidRequest(f"unknown output {output.name!r}")
     given = request.parameters or {}
     if not isinstance(given, dict):

@@ -72,13 +72,6 @@ class QADataPlane(DataPlane):  # type: ignore[misc]  # the SDK is untyped
                 InvalidRequest("the body is not a valid inference request of this protocol")
             ) from error
 
-    def encode(self, *args: Any, **kwargs: Any) -> Any:
-        """Encodes a response; an output that does not exist is the client's mistake."""
-        try:
-            return super().encode(*args, **kwargs)
-        except InvalidInput as error:
-            raise TransportError(InvalidRequest(str(error))) from error
-
 
 class _FixedRepository(ModelRepositoryExtension):  # type: ignore[misc]
     """No client may take the model away: the protocol has no authentication."""

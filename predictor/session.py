@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import logging
 import threading
@@ -21,7 +22,7 @@ logger = logging.getLogger(__name__)
 ORT_SESSION = "predictor.session:OrtSession"
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
-RUNTIMES = ("onnxruntime", "onnxruntime-gpu")
+_RUNTIMES = ("onnxruntime", "onnxruntime-gpu")
 OUTPUTS = ("start_logits", "end_logits")
 
 
@@ -140,7 +141,7 @@ class FakeSession:
 
 def check_one_runtime() -> None:
     """Raises StartupError where CPU and GPU builds are both installed: the later one overwrote."""
-    installed = [name for name in RUNTIMES if _is_installed(name)]
+    installed = installed_runtimes()
     if len(installed) > 1:
         raise StartupError(
             f"{' and '.join(installed)} overwrite each other's files; "
@@ -148,12 +149,13 @@ def check_one_runtime() -> None:
         )
 
 
-def _is_installed(distribution: str) -> bool:
-    try:
-        metadata.version(distribution)
-    except metadata.PackageNotFoundError:
-        return False
-    return True
+def installed_runtimes() -> dict[str, str]:
+    """The installed builds of ONNX Runtime and their versions."""
+    versions = {}
+    for name in _RUNTIMES:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            versions[name] = metadata.version(name)
+    return versions
 
 
 def choose_provider(asked: str, target: str) -> str:

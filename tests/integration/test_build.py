@@ -15,7 +15,7 @@ from transformers import AutoModelForQuestionAnswering, AutoTokenizer
 from optimize import compaction, quantize
 from optimize.build import build
 from optimize.errors import GateFailed
-from optimize.evaluate import sessions_for
+from optimize.evaluate import session_for
 from optimize.progress import Progress
 from optimize.recipe import Recipe
 from predictor.artifact import load_spec
@@ -70,7 +70,7 @@ def test_the_baseline_lies_beside_it(built):
     folder = built("fp32") / "qa-baseline" / "1"
     spec = load_spec(folder)
     assert (spec.format, spec.name) == ("torch", "qa-baseline")
-    torch_answers, _ = Engine.load(folder, session=sessions_for("torch")).answer(QUESTIONS)
+    torch_answers, _ = Engine.load(folder, session=session_for("torch")).answer(QUESTIONS)
     onnx_answers, _ = Engine.load(built("fp32") / "qa" / "1").answer(QUESTIONS)
     assert [r.answers[0].text for r in torch_answers] == [r.answers[0].text for r in onnx_answers]
     assert "second little pig" in torch_answers[0].answers[0].text

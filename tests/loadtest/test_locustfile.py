@@ -243,16 +243,7 @@ def test_results_that_cannot_be_written_end_before_the_first_request(
 def test_web_ui_outlives_its_tests(server: QAServer, tmp_path: Path) -> None:
     port = free_port()
     arguments = command(server.url, "--web-host", "127.0.0.1", "--web-port", str(port))
-    process = subprocess.Popen(
-        arguments,
-        cwd=tmp_path,
-        env=environment(),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    try:
+    with started(arguments, tmp_path, stderr=subprocess.STDOUT) as process:
         url = f"http://127.0.0.1:{port}"
         wait_for(lambda: web_state(url) == "ready")
         for runs in (1, 2):
@@ -261,9 +252,6 @@ def test_web_ui_outlives_its_tests(server: QAServer, tmp_path: Path) -> None:
             wait_for(lambda: web_state(url) == "stopped")
         process.send_signal(signal.SIGTERM)
         output, _ = process.communicate(timeout=LIMIT_S)
-    finally:
-        process.kill()
-        process.wait()
     assert process.returncode == 0, output
     assert table_lengths(output).count("16") == 2
 
@@ -276,25 +264,33 @@ def test_sigterm_keeps_what_was_measured(server: QAServer, tmp_path: Path) -> No
 
     server.answer = answer
     results = tmp_path / "result.json"
-    process = subprocess.Popen(
-        command(server.url, "--headless", "--results", str(results)),
-        cwd=tmp_path,
-        env=environment(),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
+    arguments = command(server.url, "--headless", "--results", str(results))
+    with started(arguments, tmp_path, stderr=subprocess.PIPE) as process:
         wait_for(lambda: 16 in server.lengths)
         process.send_signal(signal.SIGTERM)
         _, errors = process.communicate(timeout=LIMIT_S)
-    finally:
-        process.kill()
-        process.wait()
     assert process.returncode == 1
     assert "stopped early" in errors
     assert requests_of(read_result(results)) == {8: 5}
+
+
+@contextlib.contextmanager
+def started(arguments: list[str], folder: Path, *, stderr: int) -> Iterator[subprocess.Popen[str]]:
+    """A Locust process in the background, surely ended."""
+    process = subprocess.Popen(
+        arguments,
+        cwd=folder,
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
 
 
 def web_state(url: str) -> str | None:

@@ -126,7 +126,7 @@ def test_the_installed_runtime_is_named(monkeypatch, runtime):
             raise PackageNotFoundError(name)
         return "1"
 
-    monkeypatch.setattr("optimize.recipe.version", version)
+    monkeypatch.setattr("importlib.metadata.version", version)
     assert [name for name in tool_versions() if "runtime" in name] == [runtime]
 
 
