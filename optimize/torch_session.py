@@ -11,6 +11,7 @@ from transformers import AutoConfig
 from optimize.network import build_module
 from predictor.artifact import CONFIG_FILE, MODEL_FILES, ArtifactSpec
 from predictor.errors import ArtifactError, StartupError
+from predictor.session import SessionOptions
 from predictor.types import Batch, Logits
 
 TORCH_SESSION = "optimize.torch_session:TorchSession"
@@ -19,17 +20,19 @@ TORCH_SESSION = "optimize.torch_session:TorchSession"
 class TorchSession:
     """Runs `model.safetensors` eagerly, as a service without any optimization would."""
 
-    def __init__(self, spec: ArtifactSpec, folder: Path, *, provider: str, threads: int) -> None:
+    run_overhead_tokens = 64
+
+    def __init__(self, spec: ArtifactSpec, folder: Path, options: SessionOptions) -> None:
         """Loads the module; see predictor.session.Session."""
         if spec.format != "torch":
             raise ArtifactError(f"{folder}: format {spec.format} is not for the torch session")
         cuda = torch.cuda.is_available()
-        if provider == "CUDAExecutionProvider" and not cuda:
+        if options.provider == "CUDAExecutionProvider" and not cuda:
             raise StartupError("torch sees no CUDA device")
-        cpu_only = provider == "CPUExecutionProvider" or spec.target == "cpu"
+        cpu_only = options.provider == "CPUExecutionProvider" or spec.target == "cpu"
         self._device = torch.device("cpu" if cpu_only or not cuda else "cuda")
         self.provider = f"{self._device.type.upper()}ExecutionProvider"
-        torch.set_num_threads(threads)
+        torch.set_num_threads(options.threads)
         state = load_file(folder / MODEL_FILES["torch"])
         config = AutoConfig.from_pretrained(folder / CONFIG_FILE)
         self._module = build_module(state, config, spec.layers).to(self._device)

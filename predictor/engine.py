@@ -12,7 +12,7 @@ from predictor import batch_plan, span
 from predictor.artifact import TOKENIZER_FILE, ArtifactSpec, load_spec
 from predictor.cpu import available_cpus
 from predictor.errors import InternalError
-from predictor.session import ORT_SESSION, Session, load_session
+from predictor.session import ORT_SESSION, Session, SessionOptions, load_session
 from predictor.tokenization import FeatureTokenizer
 from predictor.types import Feature, Logits, Question, Result, SpanParameters, Timings
 
@@ -44,6 +44,7 @@ class Engine:
         session: str = ORT_SESSION,
         provider: str = "auto",
         threads: int = 0,
+        io_binding: bool = True,
         max_batch_tokens: int = MAX_BATCH_TOKENS,
     ) -> Engine:
         """Verifies and loads a model folder.
@@ -53,6 +54,7 @@ class Engine:
             session: Dotted name of the Session.
             provider: Execution provider, or `auto`.
             threads: Threads for one run; 0 for as many as the container may use.
+            io_binding: Whether the session binds inputs and outputs in place.
             max_batch_tokens: Token budget of a batch, padding counted.
 
         Raises:
@@ -64,9 +66,13 @@ class Engine:
             max_seq_length=spec.max_seq_length,
             doc_stride=spec.doc_stride,
         )
-        loaded = load_session(
-            session, spec, folder, provider=provider, threads=threads or available_cpus()
+        options = SessionOptions(
+            provider=provider,
+            threads=threads or available_cpus(),
+            io_binding=io_binding,
+            max_batch_tokens=max_batch_tokens,
         )
+        loaded = load_session(session, spec, folder, options)
         return cls(spec, tokenizer, loaded, max_batch_tokens=max_batch_tokens)
 
     @property

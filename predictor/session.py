@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import logging
 import threading
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Protocol
@@ -26,19 +27,42 @@ _RUNTIMES = ("onnxruntime", "onnxruntime-gpu")
 OUTPUTS = ("start_logits", "end_logits")
 
 
+@dataclass(frozen=True, slots=True)
+class SessionOptions:
+    """How a session runs its model.
+
+    Attributes:
+        provider: An execution provider's name, or `auto`.
+        threads: Threads for one run.
+        io_binding: Whether inputs and outputs are bound in place; the tables compare both.
+        max_batch_tokens: Rows × longest of the largest batch that will come.
+    """
+
+    provider: str = "auto"
+    threads: int = 1
+    io_binding: bool = True
+    max_batch_tokens: int = 4096
+
+
 class Session(Protocol):
-    """A loaded model: a ready batch in, logits out. Called from one thread at a time."""
+    """A loaded model: a ready batch in, logits out. Called from one thread at a time.
+
+    Attributes:
+        provider: The execution provider that runs the model.
+        run_overhead_tokens: How many tokens cost as much to compute as starting a run does;
+            what padding is weighed against when features are grouped.
+    """
 
     provider: str
+    run_overhead_tokens: int
 
-    def __init__(self, spec: ArtifactSpec, folder: Path, *, provider: str, threads: int) -> None:
+    def __init__(self, spec: ArtifactSpec, folder: Path, options: SessionOptions) -> None:
         """Loads the model of a verified folder.
 
         Args:
             spec: The folder's `artifact.json`.
             folder: Where the model file lies.
-            provider: An execution provider's name, or `auto`.
-            threads: Threads for one run.
+            options: How to run it.
 
         Raises:
             StartupError: The model cannot be loaded, or not on that provider.
@@ -48,9 +72,7 @@ class Session(Protocol):
         """Start and end logits, float32 (rows, longest)."""
 
 
-def load_session(
-    name: str, spec: ArtifactSpec, folder: Path, *, provider: str, threads: int
-) -> Session:
+def load_session(name: str, spec: ArtifactSpec, folder: Path, options: SessionOptions) -> Session:
     """Makes a Session from its dotted name, `package.module:Class`.
 
     Raises:
@@ -61,14 +83,16 @@ def load_session(
         session_class = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError, ValueError) as error:
         raise StartupError(f"session {name!r} cannot be imported: {error}") from error
-    session: Session = session_class(spec, folder, provider=provider, threads=threads)
+    session: Session = session_class(spec, folder, options)
     return session
 
 
 class OrtSession:
     """ONNX Runtime through IOBinding: inputs are read and logits written in place."""
 
-    def __init__(self, spec: ArtifactSpec, folder: Path, *, provider: str, threads: int) -> None:
+    run_overhead_tokens = 16
+
+    def __init__(self, spec: ArtifactSpec, folder: Path, options: SessionOptions) -> None:
         """See Session."""
         if spec.format != "onnx":
             raise ArtifactError(
@@ -76,18 +100,18 @@ class OrtSession:
                 "choose a session for it with --session"
             )
         check_one_runtime()
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
+        settings = ort.SessionOptions()
+        settings.intra_op_num_threads = options.threads
+        settings.inter_op_num_threads = 1
         # Threads that spin between runs take time slices from the tokenizer, from other pods and,
         # under a CPU quota, from the next run.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.log_severity_level = 3
+        settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        settings.log_severity_level = 3
         model = folder / MODEL_FILES["onnx"]
-        wanted = choose_provider(provider, spec.target)
+        wanted = choose_provider(options.provider, spec.target)
         try:
             self._session = ort.InferenceSession(
-                str(model), options, providers=[wanted] if wanted == CPU else [wanted, CPU]
+                str(model), settings, providers=[wanted] if wanted == CPU else [wanted, CPU]
             )
         except Exception as error:  # ONNX Runtime's exceptions have no common base
             raise StartupError(f"{model}: ONNX Runtime cannot load it: {error}") from error
@@ -125,10 +149,9 @@ class FakeSession:
     """Deterministic logits from the token ids alone: lets the server be tested without a model."""
 
     provider = "fake"
+    run_overhead_tokens = 16
 
-    def __init__(
-        self, spec: ArtifactSpec, folder: Path, *, provider: str = "auto", threads: int = 1
-    ) -> None:
+    def __init__(self, spec: ArtifactSpec, folder: Path, options: SessionOptions) -> None:
         """Takes what every Session takes, and needs none of it."""
 
     def run(self, batch: Batch) -> Logits:

@@ -8,6 +8,7 @@ from predictor.errors import InternalError, StartupError
 from predictor.session import (
     FakeSession,
     OrtSession,
+    SessionOptions,
     check_one_runtime,
     choose_provider,
     load_session,
@@ -69,7 +70,7 @@ def test_logits_that_are_no_numbers_are_an_error(fake_engine, monkeypatch):
 @pytest.mark.parametrize("name", ["nowhere:Session", "predictor.session:Nothing", "predictor"])
 def test_an_unknown_session_is_refused(fake_engine, tmp_path, name):
     with pytest.raises(StartupError, match="cannot be imported"):
-        load_session(name, fake_engine.spec, tmp_path, provider="auto", threads=1)
+        load_session(name, fake_engine.spec, tmp_path, SessionOptions())
 
 
 def test_a_file_that_is_no_model_is_refused(make_artifact):
@@ -80,7 +81,7 @@ def test_a_file_that_is_no_model_is_refused(make_artifact):
 def test_onnx_runtime_refuses_a_torch_artifact(fake_engine, tmp_path):
     spec = fake_engine.spec.model_copy(update={"format": "torch"})
     with pytest.raises(StartupError, match="--session"):
-        OrtSession(spec, tmp_path, provider="auto", threads=1)
+        OrtSession(spec, tmp_path, SessionOptions())
 
 
 def test_a_provider_that_is_not_there_is_refused_and_auto_falls_back(caplog):
