@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import sys
 
 from kserve import model_server
 
+from predictor import logs
+from predictor.batching import Batcher
+from predictor.cpu import available_cpus
 from predictor.engine import Engine
 from predictor.errors import PredictorError, StartupError
+from predictor.metrics import Metrics
 from predictor.model import QAModel
 from predictor.server import QAServer
 from predictor.settings import PREFIX, Settings, read_settings
+
+_MOST_HELPERS = 4
 
 
 def parser() -> argparse.ArgumentParser:
@@ -26,42 +31,59 @@ def parser() -> argparse.ArgumentParser:
     result.set_defaults(model_name="qa")
     group = result.add_argument_group("Spanserve", "each is also an environment variable")
     for name, field in Settings.model_fields.items():
+        default = ("off", "on")[field.default] if field.annotation is bool else field.default
         group.add_argument(
             f"--{name}",
             default=argparse.SUPPRESS,
-            help=f"{field.description} ({PREFIX}{name.upper()}; default: {field.default})",
+            help=f"{field.description} ({PREFIX}{name.upper()}; default: {default})",
         )
     return result
+
+
+def make_model(name: str, settings: Settings, metrics: Metrics) -> QAModel:
+    """The model that the settings describe, not loaded yet."""
+
+    def load_engine() -> Engine:
+        return Engine.load(
+            settings.model_dir,
+            session=settings.session,
+            provider=settings.provider,
+            threads=settings.threads,
+            io_binding=settings.io_binding,
+            max_batch_tokens=settings.max_batch_tokens,
+        )
+
+    def make_batcher(engine: Engine) -> Batcher:
+        return Batcher(
+            engine,
+            batching=settings.batching,
+            max_queue_requests=settings.max_queue_requests,
+            max_queue_tokens=settings.max_queue_tokens,
+            helpers=min(available_cpus(), _MOST_HELPERS),
+            on_run=metrics.ran,
+        )
+
+    return QAModel(
+        name,
+        load_engine,
+        make_batcher,
+        metrics=metrics,
+        request_timeout=settings.request_timeout or None,
+    )
 
 
 def main(argv: list[str] | None = None) -> int:
     """Serves until a signal; returns the exit status."""
     arguments = vars(parser().parse_args(argv))
-    logging.basicConfig(
-        level=logging.INFO,
-        stream=sys.stderr,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-    )
     try:
         if arguments["workers"] != 1:
             raise StartupError("--workers must be 1; scale with replicas")
         settings = read_settings({name: arguments.get(name) for name in Settings.model_fields})
-        model = QAModel(
-            arguments["model_name"],
-            lambda: Engine.load(
-                settings.model_dir,
-                session=settings.session,
-                provider=settings.provider,
-                threads=settings.threads,
-                max_batch_tokens=settings.max_batch_tokens,
-            ),
-        )
-        server = QAServer(
-            model,
-            settings.model_dir,
-            host=settings.host,
-            max_request_bytes=settings.max_request_bytes,
-        )
+        metrics = Metrics()
+        model = make_model(arguments["model_name"], settings, metrics)
+        server = QAServer(model, settings, metrics)
+        if arguments["configure_logging"] and not arguments["log_config_file"]:
+            logs.configure(settings.log_level)
         server.check_ports()
         model.load()
     except PredictorError as error:

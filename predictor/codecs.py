@@ -1,4 +1,4 @@
-"""KServe's V1 dict and V2 InferRequest ↔ questions and results.
+"""Requests and responses of V1 and V2 ↔ questions and results; no transport.
 
 V2 inputs: `question` BYTES [n] or [n, 1]; `context` BYTES [n], [n, 1] or [1], shared by all.
 V2 outputs: `answer` BYTES, `score` FP32, `start` and `end` INT64, each [n, top_k];
@@ -8,24 +8,22 @@ V1 speaks the words of the Hugging Face pipeline.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from kserve import InferInput, InferOutput, InferRequest, InferResponse
-from kserve.protocol.infer_type import to_http_parameters
-from kserve.utils.utils import generate_uuid
+import orjson
 
 from predictor.errors import InvalidRequest
-from predictor.types import Answer, Question, Result, SpanParameters, Timings
+from predictor.tensors import Tensor, text
+from predictor.types import Answer, Question, Result, SpanParameters
 
-INPUTS = [
+INPUTS: list[dict[str, Any]] = [
     {"name": "question", "datatype": "BYTES", "shape": [-1]},
     {"name": "context", "datatype": "BYTES", "shape": [-1]},
 ]
-OUTPUTS = [
+OUTPUTS: list[dict[str, Any]] = [
     {"name": "answer", "datatype": "BYTES", "shape": [-1, -1]},
     {"name": "score", "datatype": "FP32", "shape": [-1, -1]},
     {"name": "start", "datatype": "INT64", "shape": [-1, -1]},
@@ -33,7 +31,7 @@ OUTPUTS = [
     {"name": "null_score_diff", "datatype": "FP32", "shape": [-1]},
     {"name": "sequence_length", "datatype": "INT64", "shape": [-1]},
 ]
-_OUTPUT_NAMES = frozenset(output["name"] for output in OUTPUTS)
+OUTPUT_NAMES = tuple(str(output["name"]) for output in OUTPUTS)
 # Parameters of the protocol and of Triton's clients that mean nothing to a stateless model.
 _IGNORED = {"binary_data_output", "priority", "sequence_id", "sequence_start", "sequence_end"}
 _OWN = ("top_k", "max_answer_length", "null_score_diff_threshold", "timeout")
@@ -46,7 +44,7 @@ class Call:
     Attributes:
         questions: At least one.
         parameters: The artifact's span parameters with the request's own laid over them.
-        timeout: Seconds within which a run must start, or None.
+        timeout: Seconds within which its runs must have started, or None.
     """
 
     questions: tuple[Question, ...]
@@ -54,19 +52,27 @@ class Call:
     timeout: float | None
 
 
-def decode_v2(request: InferRequest, defaults: SpanParameters, max_seq_length: int) -> Call:
-    """Reads a V2 request, REST or gRPC; raises InvalidRequest."""
-    columns: dict[str, list[str]] = {}
-    for tensor in request.inputs:
+def decode_v2(
+    tensors: Sequence[Tensor],
+    parameters: Mapping[str, Any],
+    defaults: SpanParameters,
+    max_seq_length: int,
+) -> Call:
+    """Reads a V2 request, whatever transport it came by; raises InvalidRequest."""
+    columns: dict[str, Tensor] = {}
+    for tensor in tensors:
         if tensor.name not in ("question", "context"):
             raise InvalidRequest(f"unknown input {tensor.name!r}; inputs are question and context")
         if tensor.name in columns:
             raise InvalidRequest(f"input {tensor.name!r} is given twice")
-        columns[tensor.name] = _strings(tensor)
+        columns[tensor.name] = tensor
     for name in ("question", "context"):
         if name not in columns:
             raise InvalidRequest(f"input {name!r} is missing")
-    questions, contexts = columns["question"], columns["context"]
+    questions, contexts = (
+        [text(value, f"{name}[{i}]") for i, value in enumerate(columns[name].values)]
+        for name in ("question", "context")
+    )
     if len(contexts) == 1:
         contexts = contexts * len(questions)
     if len(questions) != len(contexts):
@@ -74,31 +80,13 @@ def decode_v2(request: InferRequest, defaults: SpanParameters, max_seq_length: i
             f"{len(questions)} questions but {len(contexts)} contexts; "
             "give one context for each question, or one for all"
         )
-    pairs = tuple(
-        Question(_text(question, f"question[{i}]"), _text(context, f"context[{i}]"))
-        for i, (question, context) in enumerate(zip(questions, contexts, strict=True))
-    )
-    for output in request.request_outputs or ():
-        if output.name not in _OUTPUT_NAMES:
-            raise InvalidRequest(f"unknown output {output.name!r}")
-    given = request.parameters or {}
-    if not isinstance(given, dict):
-        for name, parameter in given.items():
-            if parameter.WhichOneof("parameter_choice") is None:
-                raise InvalidRequest(f"parameter {name} has no value")
-        given = to_http_parameters(given)
-    return Call(pairs, *_parameters(given, defaults, max_seq_length))
+    pairs = tuple(map(Question, questions, contexts))
+    return Call(pairs, *_parameters(parameters, defaults, max_seq_length))
 
 
-def decode_v1(payload: object, defaults: SpanParameters, max_seq_length: int) -> Call:
-    """Reads a V1 request, parsed or as raw bytes of JSON; raises InvalidRequest."""
-    if isinstance(payload, bytes):
-        try:
-            payload = json.loads(payload)
-        except ValueError as error:
-            raise InvalidRequest(f"the body is not JSON: {error}") from error
-    if not isinstance(payload, dict):
-        raise InvalidRequest('the body must be an object with "instances"')
+def decode_v1(body: bytes, defaults: SpanParameters, max_seq_length: int) -> Call:
+    """Reads a V1 request; raises InvalidRequest."""
+    payload = parse_json(body)
     instances = payload.get("instances")
     if not isinstance(instances, list) or not instances:
         raise InvalidRequest('"instances" must be a list with at least one element')
@@ -109,54 +97,54 @@ def decode_v1(payload: object, defaults: SpanParameters, max_seq_length: int) ->
     return Call(questions, *_parameters(given, defaults, max_seq_length))
 
 
-def encode_v2(
-    request: InferRequest,
-    results: Sequence[Result],
-    top_k: int,
-    *,
-    model: str,
-    version: int,
-    timings: Timings,
-) -> InferResponse:
-    """The V2 response, REST or gRPC; slots without a candidate hold "", 0.0, -1 and -1."""
+def parse_json(body: bytes | memoryview) -> dict[str, Any]:
+    """The object that a body holds; raises InvalidRequest."""
+    try:
+        payload = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise InvalidRequest(f"the body is not JSON: {error}") from error
+    if not isinstance(payload, dict):
+        raise InvalidRequest("the body must be a JSON object")
+    return payload
+
+
+def check_outputs(names: Sequence[object]) -> tuple[str, ...]:
+    """The names of requested outputs, all of them where none is; raises InvalidRequest."""
+    for name in names:
+        if name not in OUTPUT_NAMES:
+            raise InvalidRequest(f"unknown output {name!r}; outputs are {', '.join(OUTPUT_NAMES)}")
+    return tuple(map(str, names)) or OUTPUT_NAMES
+
+
+def encode_v2(results: Sequence[Result], top_k: int, names: Sequence[str]) -> list[Tensor]:
+    """The outputs of those names; slots without a candidate hold "", 0.0, -1 and -1."""
     blank = Answer("", 0.0, -1, -1)
-    rows = [
-        [*result.answers, *[blank] * (top_k - len(result.answers))] for result in results
-    ]  # (n, top_k)
-    values: dict[str, tuple[list[Any], Any]] = {
-        "answer": ([[a.text.encode() for a in row] for row in rows], np.object_),
-        "score": ([[a.score for a in row] for row in rows], np.float32),
-        "start": ([[a.start for a in row] for row in rows], np.int64),
-        "end": ([[a.end for a in row] for row in rows], np.int64),
-        "null_score_diff": ([r.null_score_diff for r in results], np.float32),
-        "sequence_length": ([r.sequence_length for r in results], np.int64),
-    }
-    outputs = []
-    # Over REST the SDK picks the requested outputs, over gRPC it sends what it is given.
-    wanted = {output.name for output in request.request_outputs or () if request.from_grpc}
-    for spec in OUTPUTS:
-        name, datatype = str(spec["name"]), str(spec["datatype"])
-        if wanted and name not in wanted:
-            continue
-        data, dtype = values[name]
-        array = np.array(data, dtype=dtype)
-        # The SDK sends arrays over gRPC as raw contents; who asked with typed ones gets typed ones.
-        typed = request.from_grpc and not request.use_binary_outputs
-        column = array.reshape(-1).tolist() if typed else array
-        outputs.append(InferOutput(name, list(array.shape), datatype, data=column))
-    return InferResponse(
-        response_id=request.id or generate_uuid(),
-        model_name=model,
-        model_version=str(version),
-        infer_outputs=outputs,
-        # gRPC has no response headers that a client library shows; REST has Server-Timing.
-        parameters={"server_timing": timings.server_timing()} if request.from_grpc else None,
-        use_binary_outputs=request.use_binary_outputs,
-        requested_outputs=request.request_outputs,
-    )
+    answers = [
+        answer
+        for result in results
+        for answer in (*result.answers, *[blank] * (top_k - len(result.answers)))
+    ]
+    wide, narrow = (len(results), top_k), (len(results),)
+    tensors = []
+    for name in names:
+        if name == "answer":
+            tensors.append(Tensor(name, "BYTES", wide, [a.text for a in answers]))
+        elif name == "score":
+            tensors.append(Tensor(name, "FP32", wide, _fp32([a.score for a in answers])))
+        elif name == "start":
+            tensors.append(Tensor(name, "INT64", wide, [a.start for a in answers]))
+        elif name == "end":
+            tensors.append(Tensor(name, "INT64", wide, [a.end for a in answers]))
+        elif name == "null_score_diff":
+            differences = [result.null_score_diff for result in results]
+            tensors.append(Tensor(name, "FP32", narrow, _fp32(differences)))
+        else:
+            lengths = [result.sequence_length for result in results]
+            tensors.append(Tensor(name, "INT64", narrow, lengths))
+    return tensors
 
 
-def encode_v1(results: Sequence[Result], top_k: int) -> dict[str, Any]:
+def encode_v1(results: Sequence[Result], top_k: int) -> bytes:
     """The V1 response: one object per instance, or a list of them where top_k > 1."""
     predictions: list[Any] = []
     for result in results:
@@ -165,33 +153,13 @@ def encode_v1(results: Sequence[Result], top_k: int) -> dict[str, Any]:
             for a in result.answers
         ]
         predictions.append(answers if top_k > 1 else answers[0])
-    return {"predictions": predictions}
+    return orjson.dumps({"predictions": predictions})
 
 
-def _strings(tensor: InferInput) -> list[str]:
-    if tensor.datatype != "BYTES":
-        raise InvalidRequest(f"input {tensor.name!r} has datatype {tensor.datatype}, not BYTES")
-    shape = list(tensor.shape)
-    if len(shape) not in (1, 2) or (len(shape) == 2 and shape[1] != 1) or min(shape) < 1:
-        raise InvalidRequest(f"input {tensor.name!r} has shape {shape}; it must be [n] or [n, 1]")
-    try:
-        flat = tensor.as_numpy().reshape(-1)
-    except Exception as error:  # the SDK raises whatever numpy and struct raise
-        raise InvalidRequest(
-            f"input {tensor.name!r}: its data does not fit shape {shape} and datatype BYTES"
-        ) from error
-    return [_decoded(value, f"{tensor.name}[{i}]") for i, value in enumerate(flat)]
-
-
-def _decoded(value: object, where: str) -> str:
-    if isinstance(value, bytes):
-        try:
-            return value.decode()
-        except UnicodeDecodeError as error:
-            raise InvalidRequest(f"{where} is not valid UTF-8") from error
-    if not isinstance(value, str):
-        raise InvalidRequest(f"{where} is {type(value).__name__}, not a string")
-    return value
+def _fp32(values: Sequence[float]) -> list[float]:
+    """What is left of the values in the datatype that the metadata promises."""
+    rounded: list[float] = np.array(values, dtype=np.float32).tolist()
+    return rounded
 
 
 def _instance(index: int, instance: object) -> Question:
@@ -200,28 +168,21 @@ def _instance(index: int, instance: object) -> Question:
     unknown = set(instance) - {"question", "context"}
     if unknown:
         raise InvalidRequest(f"instances[{index}] has an unknown field {min(unknown)!r}")
-    texts = {}
     for name in ("question", "context"):
         if name not in instance:
             raise InvalidRequest(f"instances[{index}] has no {name}")
-        where = f"instances[{index}].{name}"
-        texts[name] = _text(_decoded(instance[name], where), where)
-    return Question(**texts)
-
-
-def _text(value: str, where: str) -> str:
-    if not value.strip():
-        raise InvalidRequest(f"{where} is empty")
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:  # JSON can spell half of a surrogate pair
-        raise InvalidRequest(f"{where} is not valid Unicode") from error
-    return value
+    where = f"instances[{index}]"
+    return Question(
+        text(instance["question"], f"{where}.question"),
+        text(instance["context"], f"{where}.context"),
+    )
 
 
 def _parameters(
     given: Mapping[str, Any], defaults: SpanParameters, max_seq_length: int
 ) -> tuple[SpanParameters, float | None]:
+    if not given:
+        return defaults, None
     unknown = set(given) - _IGNORED - set(_OWN)
     if unknown:
         raise InvalidRequest(f"unknown parameter {min(unknown)!r}; known are {', '.join(_OWN)}")

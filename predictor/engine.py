@@ -34,7 +34,7 @@ class Engine:
         self.spec = spec
         self.session = session
         self._tokenizer = tokenizer
-        self._max_batch_tokens = max_batch_tokens
+        self.max_batch_tokens = max_batch_tokens
 
     @classmethod
     def load(
@@ -88,28 +88,26 @@ class Engine:
         """Tokenizes; raises QuestionTooLong."""
         return self._tokenizer.features(questions)
 
-    def run(self, features: Sequence[Feature]) -> list[Logits]:
-        """Logits of each feature, (seq,), whatever batches they ran in.
+    def plan(self, lengths: Sequence[int]) -> list[list[int]]:
+        """Positions of features of these lengths, one list per run; see batch_plan.plan."""
+        return batch_plan.plan(lengths, self.max_batch_tokens, self.session.run_overhead_tokens)
 
-        Raises:
-            InternalError: The model gave a value that is not a number.
-        """
-        logits: list[Logits | None] = [None] * len(features)
-        lengths = [len(feature) for feature in features]
-        for positions in batch_plan.plan(lengths, self._max_batch_tokens):
-            batch = batch_plan.collate(
-                [features[position] for position in positions],
-                self.spec.inputs,
-                self.spec.pad_token_id,
-            )
-            start, end = self.session.run(batch)
-            for row, position in enumerate(positions):
-                length = lengths[position]
-                own = Logits(start[row, :length], end[row, :length])
-                if not (np.isfinite(own.start).all() and np.isfinite(own.end).all()):
-                    raise InternalError("the model gave a logit that is not a finite number")
-                logits[position] = own
-        return [own for own in logits if own is not None]
+    def run_batch(self, features: Sequence[Feature]) -> list[Logits]:
+        """Logits of each feature, (seq,), from one run."""
+        batch = batch_plan.collate(features, self.spec.inputs, self.spec.pad_token_id)
+        start, end = self.session.run(batch)
+        return [
+            Logits(start[row, : len(feature)], end[row, : len(feature)])
+            for row, feature in enumerate(features)
+        ]
+
+    def run(self, features: Sequence[Feature]) -> list[Logits]:
+        """Logits of each feature, (seq,), in the batches that the plan puts them in."""
+        logits: dict[int, Logits] = {}
+        for positions in self.plan([len(feature) for feature in features]):
+            batch = self.run_batch([features[position] for position in positions])
+            logits.update(zip(positions, batch, strict=True))
+        return [logits[position] for position in range(len(features))]
 
     def extract(
         self,
@@ -118,7 +116,14 @@ class Engine:
         logits: Sequence[Logits],
         parameters: SpanParameters,
     ) -> list[Result]:
-        """One result per question, in order."""
+        """One result per question, in order.
+
+        Raises:
+            InternalError: The model gave a value that is not a number.
+        """
+        for own in logits:
+            if not (np.isfinite(own.start).all() and np.isfinite(own.end).all()):
+                raise InternalError("the model gave a logit that is not a finite number")
         windows: list[list[int]] = [[] for _ in questions]
         for position, feature in enumerate(features):
             windows[feature.question_index].append(position)

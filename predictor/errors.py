@@ -4,9 +4,10 @@ PredictorError
 ├── InvalidRequest          400  INVALID_ARGUMENT    a request that cannot be answered
 │   └── QuestionTooLong     400  INVALID_ARGUMENT    no room is left for the context
 ├── ModelNotServed          404  NOT_FOUND           another model or version is served
-├── RequestTooLarge         413  INVALID_ARGUMENT    the body is over the limit
+├── RequestTooLarge         413  INVALID_ARGUMENT    the body or the context is over the limit
+├── QueueFull               429  RESOURCE_EXHAUSTED  too much waits already; come back later
 ├── NotReady                503  UNAVAILABLE         loading or draining
-├── DeadlineExceeded        504  DEADLINE_EXCEEDED   the client's timeout passed before its turn
+├── DeadlineExceeded        504  DEADLINE_EXCEEDED   the request's timeout passed before its turn
 ├── InternalError           500  INTERNAL            a defect of ours; its text says nothing else
 └── StartupError            500  INTERNAL            the server cannot start; shown to the operator
     └── ArtifactError       500  INTERNAL            the model folder is absent, broken or too new
@@ -41,10 +42,26 @@ class ModelNotServed(PredictorError):
 
 
 class RequestTooLarge(PredictorError):
-    """The request's body is larger than the server takes."""
+    """The request's body, or what it asks to read, is larger than the server takes."""
 
     http_status = 413
     grpc_status = "INVALID_ARGUMENT"
+
+
+class QueueFull(PredictorError):
+    """As much waits as the server lets wait.
+
+    Attributes:
+        retry_after: Seconds after which trying again makes sense.
+    """
+
+    http_status = 429
+    grpc_status = "RESOURCE_EXHAUSTED"
+
+    def __init__(self, message: str, retry_after: int) -> None:
+        """Takes the text for the client and the seconds to wait."""
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class NotReady(PredictorError):
@@ -55,7 +72,7 @@ class NotReady(PredictorError):
 
 
 class DeadlineExceeded(PredictorError):
-    """The request's own timeout passed before a run could start."""
+    """The request's timeout, its own or the server's, passed before a run could start."""
 
     http_status = 504
     grpc_status = "DEADLINE_EXCEEDED"

@@ -1,8 +1,8 @@
-"""V2 over REST, to the letter: the served version in the path, and no explicit nulls.
+"""REST: V2 to the letter, V1 prediction, and the artifact's description.
 
 KServe's own V2 routes refuse every version, fill absent members with null (which the protocol's
-schema does not allow) and send binary tensors without content type. These take their place, on
-the same app and the same data plane.
+schema does not allow), decode a body three times, and take JSON only with the right content type.
+These come before them on the same app; what they do not answer, KServe's do.
 """
 
 from __future__ import annotations
@@ -11,102 +11,110 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from fastapi import FastAPI, Request, Response
-from kserve.constants.constants import PredictorProtocol
-from kserve.protocol.dataplane import DataPlane
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
+from predictor import codecs, v2_rest
 from predictor.codecs import INPUTS, OUTPUTS
-from predictor.errors import NotReady, PredictorError
+from predictor.errors import NotReady
 from predictor.model import QAModel
-from predictor.transport import TransportError
 
-_PLATFORMS = {"onnx": "onnxruntime_onnx", "torch": "pytorch_safetensors"}
+PLATFORMS = {"onnx": "onnxruntime_onnx", "torch": "pytorch_safetensors"}
 
 
-class V2Routes:
-    """The V2 endpoints of one model."""
+class Routes:
+    """The REST endpoints of one model."""
 
-    def __init__(self, model: QAModel, dataplane: DataPlane, folder: Path) -> None:
-        """Takes the model, the data plane that decodes and encodes, and the artifact's folder."""
+    def __init__(self, model: QAModel, folder: Path) -> None:
+        """Takes the model and the artifact's folder."""
         self._model = model
-        self._dataplane = dataplane
         self._folder = folder
 
     def register(self, app: FastAPI) -> None:
-        """Adds the routes, with and without version; routes added later do not replace them."""
+        """Adds the routes, V2 with and without version; routes added later do not replace them."""
+        routes = app.router.routes
         for prefix in ("/v2/models/{model}", "/v2/models/{model}/versions/{version}"):
-            app.add_api_route(prefix, self.metadata, methods=["GET"])
-            app.add_api_route(f"{prefix}/ready", self.ready, methods=["GET"])
-            app.add_api_route(f"{prefix}/infer", self.infer, methods=["POST"])
-        app.add_api_route("/v2/models/{model}/artifact", self.artifact, methods=["GET"])
+            routes.append(Route(f"{prefix}/infer", self.infer, methods=["POST"]))
+            routes.append(Route(f"{prefix}/ready", self.ready, methods=["GET"]))
+            routes.append(Route(prefix, self.metadata, methods=["GET"]))
+        routes.append(Route("/v2/models/{model}/artifact", self.artifact, methods=["GET"]))
+        routes.append(Route("/v2/health/ready", self.server_ready, methods=["GET"]))
+        routes.append(Route("/v1/models/{model}:predict", self.predict, methods=["POST"]))
 
-    async def metadata(self, model: str, version: str | None = None) -> Response:
+    async def infer(self, request: Request) -> Response:
+        """Answers a V2 request, JSON or with binary tensors."""
+        self._check(request)
+        model = self._model
+        decoded = v2_rest.decode(
+            await request.body(),
+            request.headers.get(v2_rest.BINARY_HEADER),
+            model.parameters,
+            model.spec.max_seq_length,
+        )
+        results, timings = await model.answer(decoded.call)
+        content, headers = v2_rest.encode(
+            decoded, results, model=model.name, version=model.spec.version
+        )
+        headers["server-timing"] = timings.server_timing()
+        return Response(content, headers=headers)
+
+    async def predict(self, request: Request) -> Response:
+        """Answers a V1 request, whatever its content type."""
+        self._check(request)
+        model = self._model
+        call = codecs.decode_v1(await request.body(), model.parameters, model.spec.max_seq_length)
+        results, timings = await model.answer(call)
+        headers = {
+            "content-type": "application/json",
+            "server-timing": timings.server_timing(),
+        }
+        return Response(codecs.encode_v1(results, call.parameters.top_k), headers=headers)
+
+    async def metadata(self, request: Request) -> Response:
         """Name, version and tensors of the model."""
-        await self._check(model, version)
-        spec = self._model.engine_spec
+        self._check(request)
+        spec = self._model.spec
         return _json(
             {
-                "name": model,
+                "name": self._model.name,
                 "versions": [str(spec.version)],
-                "platform": _PLATFORMS[spec.format],
+                "platform": PLATFORMS[spec.format],
                 "inputs": INPUTS,
                 "outputs": OUTPUTS,
             }
         )
 
-    async def ready(self, model: str, version: str | None = None) -> Response:
-        """200 where the model takes requests, 503 where it does not."""
-        await self._require_ready(model, version)
-        return _json({"name": model, "ready": True})
+    async def ready(self, request: Request) -> Response:
+        """200 where the model takes requests, 503 where it is loading or draining."""
+        self._check(request)
+        if not self._model.ready:
+            raise NotReady(f"model {self._model.name} is not ready")
+        return _json({"name": self._model.name, "ready": True})
 
-    async def infer(self, request: Request, model: str, version: str | None = None) -> Response:
-        """Answers an inference request, JSON or with binary tensors."""
-        await self._require_ready(model, version)
-        headers = dict(request.headers)
-        body, _ = self._dataplane.decode(
-            await request.body(),
-            headers,
-            protocol_version=PredictorProtocol.REST_V2.value,
-            model_name=model,
-        )
-        response, response_headers = await self._dataplane.infer(
-            model_name=model, request=body, headers=headers
-        )
-        content, encoded_headers = self._dataplane.encode(
-            model_name=model, response=response, headers={}, req_attributes={}
-        )
-        response_headers |= encoded_headers
-        if isinstance(content, bytes):
-            return Response(
-                content, headers=response_headers, media_type="application/octet-stream"
-            )
-        return _json(content, response_headers)
+    async def server_ready(self, _: Request) -> Response:
+        """The server is ready when its model is."""
+        if not self._model.ready:
+            raise NotReady("the server is not ready")
+        return _json({"ready": True})
 
-    async def artifact(self, model: str) -> Response:
+    async def artifact(self, request: Request) -> Response:
         """The served artifact's description and, where it has one, its journey report."""
-        await self._check(model, None)
+        self._check(request)
         report = self._folder / "report.json"
         return _json(
             {
-                "artifact": self._model.engine_spec.model_dump(mode="json"),
+                "artifact": self._model.spec.model_dump(mode="json"),
                 "report": orjson.loads(report.read_bytes()) if report.is_file() else None,
             }
         )
 
-    async def _require_ready(self, model: str, version: str | None) -> None:
-        if not await self._check(model, version):
-            raise TransportError(NotReady(f"model {model} is not ready"))
-
-    async def _check(self, model: str, version: str | None) -> bool:
-        """Whether the model is ready; raises TransportError for another name or version."""
-        ready = await self._dataplane.model_ready(model)
-        try:
-            self._model.check_version(version)
-        except PredictorError as error:
-            raise TransportError(error) from error
-        return bool(ready)
+    def _check(self, request: Request) -> None:
+        path = request.path_params
+        self._model.check(path["model"], path.get("version"))
 
 
-def _json(content: dict[str, Any], headers: dict[str, str] | None = None) -> Response:
+def _json(content: dict[str, Any]) -> Response:
     body = orjson.dumps({name: value for name, value in content.items() if value is not None})
-    return Response(body, headers=headers, media_type="application/json")
+    return Response(body, media_type="application/json")

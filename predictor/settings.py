@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -41,6 +41,20 @@ class Settings(BaseSettings):
     """Threads for one run; 0 for as many as the container may use."""
     max_batch_tokens: int = Field(default=MAX_BATCH_TOKENS, ge=1)
     """Token budget of a batch, padding counted."""
+    io_binding: bool = True
+    """Whether inputs and outputs are bound in place (on, off)."""
+    batching: bool = True
+    """Whether features of several requests share a run (on, off)."""
+    max_queue_requests: int = Field(default=512, ge=1)
+    """Most requests that wait for a run; more are refused with 429."""
+    max_queue_tokens: int = Field(default=65536, ge=1)
+    """Most tokens that wait for a run; a longer request is refused with 413."""
+    request_timeout: float = Field(default=30.0, ge=0)
+    """Seconds within which a request's runs must have started (else 504); 0 for any time."""
+    drain_seconds: float = Field(default=2.0, ge=0)
+    """Seconds from SIGTERM, which makes the server not ready, until it accepts nothing new."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least level that is logged; debug has a line for every request."""
     max_request_bytes: int = Field(default=8388608, ge=1024)
     """Largest REST body, in bytes; gRPC's is --grpc_max_receive_message_length."""
     host: str = "0.0.0.0"

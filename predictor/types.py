@@ -113,12 +113,17 @@ class Timings:
     run: float = 0.0
     extract: float = 0.0
 
-    def server_timing(self) -> str:
-        """The value of the `Server-Timing` header, in milliseconds."""
-        stages = {
+    def stages(self) -> dict[str, float]:
+        """Seconds by stage, in the order in which they happen."""
+        return {
             "tokenize": self.tokenize,
             "queue": self.queue,
             "run": self.run,
             "extract": self.extract,
         }
-        return ", ".join(f"{name};dur={seconds * 1e3:.3f}" for name, seconds in stages.items())
+
+    def server_timing(self) -> str:
+        """The value of the `Server-Timing` header, in milliseconds."""
+        return ", ".join(
+            f"{name};dur={seconds * 1e3:.3f}" for name, seconds in self.stages().items()
+        )

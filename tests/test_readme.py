@@ -44,7 +44,8 @@ def test_every_setting_of_the_predictor():
     for name, field in Settings.model_fields.items():
         row = next(line for line in README.splitlines() if line.startswith(f"| `--{name}`"))
         assert f"`{PREFIX}{name.upper()}`" in row
-        assert f" {field.default} " in row
+        default = {True: "on", False: "off"}.get(field.default, field.default)
+        assert f" {default} " in row
 
 
 def test_every_option_of_the_load_test():

@@ -1,0 +1,90 @@
+"""V2 over gRPC: messages with typed or with raw contents ↔ calls and results."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
+
+from predictor.codecs import Call, check_outputs, decode_v2, encode_v2
+from predictor.errors import InvalidRequest
+from predictor.tensors import Tensor, check_strings, pack, unpack_strings
+from predictor.types import Result, SpanParameters, Timings
+
+_CONTENTS = {"BYTES": "bytes_contents", "FP32": "fp32_contents", "INT64": "int64_contents"}
+
+
+def decode(
+    request: pb.ModelInferRequest, defaults: SpanParameters, max_seq_length: int
+) -> tuple[Call, tuple[str, ...]]:
+    """Reads a request: what is asked, and the names of the outputs to return.
+
+    Raises:
+        InvalidRequest: It cannot be answered.
+    """
+    raw = request.raw_input_contents
+    if raw and len(raw) != len(request.inputs):
+        raise InvalidRequest(f"{len(request.inputs)} inputs but {len(raw)} raw contents")
+    tensors = [
+        _input(given, raw[position] if raw else None)
+        for position, given in enumerate(request.inputs)
+    ]
+    names = check_outputs([output.name for output in request.outputs])
+    parameters = _parameters(request.parameters)
+    return decode_v2(tensors, parameters, defaults, max_seq_length), names
+
+
+def encode(
+    request: pb.ModelInferRequest,
+    call: Call,
+    names: Sequence[str],
+    results: Sequence[Result],
+    timings: Timings,
+    *,
+    version: int,
+) -> pb.ModelInferResponse:
+    """The response, raw where the request is; who sent typed contents gets typed ones."""
+    response = pb.ModelInferResponse(
+        id=request.id or str(uuid.uuid4()),
+        model_name=request.model_name,
+        model_version=str(version),
+    )
+    # gRPC has no response headers that a client library shows; REST has Server-Timing.
+    response.parameters["server_timing"].string_param = timings.server_timing()
+    for tensor in encode_v2(results, call.parameters.top_k, names):
+        output = response.outputs.add(
+            name=tensor.name, datatype=tensor.datatype, shape=tensor.shape
+        )
+        if request.raw_input_contents:
+            response.raw_output_contents.append(pack(tensor))
+            continue
+        values = tensor.values
+        if tensor.datatype == "BYTES":
+            values = [value.encode() for value in values]
+        getattr(output.contents, _CONTENTS[tensor.datatype]).extend(values)
+    return response
+
+
+def _input(given: pb.ModelInferRequest.InferInputTensor, raw: bytes | None) -> Tensor:
+    shape = tuple(given.shape)
+    count = check_strings(given.name, given.datatype, shape)
+    if raw is not None:
+        if given.HasField("contents"):
+            raise InvalidRequest(f"input {given.name!r} has both contents and raw contents")
+        return Tensor(given.name, "BYTES", shape, unpack_strings(raw, count, given.name))
+    values = list(given.contents.bytes_contents)
+    if len(values) != count:
+        raise InvalidRequest(f"input {given.name!r}: its data does not fit shape {list(shape)}")
+    return Tensor(given.name, "BYTES", shape, values)
+
+
+def _parameters(given: Mapping[str, pb.InferParameter]) -> dict[str, Any]:
+    values = {}
+    for name, parameter in given.items():
+        kind = parameter.WhichOneof("parameter_choice")
+        if kind is None:
+            raise InvalidRequest(f"parameter {name} has no value")
+        values[name] = getattr(parameter, kind)
+    return values
