@@ -44,7 +44,7 @@ def test_every_setting_of_the_predictor():
     for name, field in Settings.model_fields.items():
         row = next(line for line in README.splitlines() if line.startswith(f"| `--{name}`"))
         assert f"`{PREFIX}{name.upper()}`" in row
-        default = {True: "on", False: "off"}.get(field.default, field.default)
+        default = ("off", "on")[field.default] if field.annotation is bool else field.default
         assert f" {default} " in row
 
 
