@@ -7,10 +7,13 @@ BIN := $(VENV)/bin
 TORCH := torch==2.13.0
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-unit lint format clean
+# How long `make soak` loads the server.
+SECONDS ?= 600
+
+.PHONY: help install demo test test-unit bench-serving soak lint format clean
 
 help:  ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(VENV)/.installed  ## Make the virtual environment in .venv
 
@@ -34,6 +37,12 @@ test: install  ## All tests
 
 test-unit: install  ## The tests that start no server
 	$(BIN)/python -m pytest -m "not integration"
+
+bench-serving: install  ## What serving costs, against bounds; a quarter of an hour
+	$(BIN)/python -m benchmarks.serving
+
+soak: install  ## Twice the load the server can take, for SECONDS=600
+	$(BIN)/python -m benchmarks.soak --seconds $(SECONDS)
 
 lint: install  ## ruff, mypy and the import contracts
 	$(BIN)/ruff check .

@@ -1,0 +1,42 @@
+"""The artifact under load: the embedded checkpoint in fp32, built once."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from tokenizers import Tokenizer
+
+from benchmarks.errors import BenchmarkError
+
+ROOT = Path(__file__).resolve().parent.parent
+BUILD = ROOT / "build" / "bench"
+# This checkpoint refuses too readily at 0; see demo/checkpoint/README.md.
+_NULL_THRESHOLD = "-4"
+
+
+def fp32_artifact() -> Path:
+    """The artifact's folder; builds it where it is not there yet.
+
+    Raises:
+        BenchmarkError: It cannot be built.
+    """
+    folder = BUILD / "qa" / "1"
+    if not (folder / "artifact.json").is_file():
+        command = [sys.executable, "-m", "optimize", "build"]
+        command += ["--model", str(ROOT / "demo" / "checkpoint"), "--precision", "fp32"]
+        command += ["--null-threshold", _NULL_THRESHOLD, "--output", str(BUILD)]
+        command += ["--sequence-lengths", "8", "--rounds", "1"]
+        process = subprocess.run(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+        if process.returncode:
+            raise BenchmarkError(f"the artifact cannot be built: status {process.returncode}")
+    return folder
+
+
+def tokenizer_of(folder: Path) -> Tokenizer:
+    """An artifact's tokenizer, neither truncating nor padding."""
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer

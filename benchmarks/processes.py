@@ -1,0 +1,172 @@
+"""Servers as processes pinned to one core, and what the kernel knows about them."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.errors import BenchmarkError
+from demo.servers import HOST, stop
+
+START_SECONDS = 120
+READY_PATH = "/v2/models/qa/ready"
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True)
+class Cores:
+    """The core of the servers and the core of the load generator; the same where there is one."""
+
+    server: int
+    load: int
+
+    @classmethod
+    def pick(cls) -> Cores:
+        """The first two cores this process may use."""
+        first, *others = sorted(os.sched_getaffinity(0))
+        return cls(first, others[0] if others else first)
+
+    def describe(self) -> str:
+        """One line that says who runs where."""
+        if self.server == self.load:
+            return (
+                f"ONE core ({self.server}) for servers and load generator: the generator's work "
+                "is in every figure, and ratios are closer to 1 than they should be"
+            )
+        return f"servers on core {self.server}, load generator on core {self.load}"
+
+
+@dataclass(frozen=True)
+class ServerProcess:
+    """A server on loopback.
+
+    Attributes:
+        name: What tables call it.
+        process: The process.
+        port: Its HTTP port.
+        log: Where its output goes.
+        grpc_port: Its gRPC port, or None.
+    """
+
+    name: str
+    process: subprocess.Popen[bytes]
+    port: int
+    log: Path
+    grpc_port: int | None = None
+
+    def cpu_seconds(self) -> float:
+        """CPU time used so far, all threads."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / _TICKS
+
+    def rss_bytes(self) -> int:
+        """Memory that is resident now."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        kibibytes = next(line for line in status.splitlines() if line.startswith("VmRSS:"))
+        return int(kibibytes.split()[1]) * 1024
+
+    def get(self, path: str) -> tuple[int, bytes]:
+        """Status and body of one GET on a connection of its own."""
+        connection = http.client.HTTPConnection(HOST, self.port, timeout=30)
+        try:
+            connection.request("GET", path)
+            response = connection.getresponse()
+            return response.status, response.read()
+        finally:
+            connection.close()
+
+    def log_tail(self) -> str:
+        """The log's last lines, joined."""
+        return " / ".join(self.log.read_text("utf-8", "replace").strip().splitlines()[-3:])
+
+
+@contextlib.contextmanager
+def pinned(core: int) -> Iterator[None]:
+    """Runs the block, and whatever process it starts, on one core."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {core})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+@contextlib.contextmanager
+def running(
+    commands: Mapping[str, Sequence[str]], core: int, logs: Path, *, grpc: bool = False
+) -> Iterator[dict[str, ServerProcess]]:
+    """Starts servers on one core, waits until all are ready, and stops them in the end.
+
+    Args:
+        commands: Name → arguments after `python`; `--http_port` (and `--grpc_port`) are added.
+        core: Where they run.
+        logs: Folder of their logs.
+        grpc: Whether they have a gRPC port too.
+
+    Raises:
+        BenchmarkError: A server stopped or did not become ready.
+    """
+    logs.mkdir(parents=True, exist_ok=True)
+    servers: dict[str, ServerProcess] = {}
+    try:
+        with pinned(core):
+            for name, command in commands.items():
+                servers[name] = _start(name, command, logs / f"{name}.log", grpc)
+        for server in servers.values():
+            _wait_ready(server)
+        yield servers
+    finally:
+        stop(*(server.process for server in servers.values()))
+
+
+def predictor(folder: Path, *, session: str | None = None, **settings: object) -> list[str]:
+    """The arguments after `python` of a predictor on loopback, REST alone unless `enable_grpc`."""
+    flags = {"model_dir": folder, "host": HOST, "enable_grpc": "false"} | settings
+    if session:
+        flags["session"] = session
+    return ["-m", "predictor", *(text for n, v in flags.items() for text in (f"--{n}", str(v)))]
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on now."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for taken in sockets:
+            taken.bind((HOST, 0))
+        return [taken.getsockname()[1] for taken in sockets]
+
+
+def _start(name: str, command: Sequence[str], log: Path, grpc: bool) -> ServerProcess:
+    port, grpc_port = free_ports(2)
+    arguments = [*command, "--http_port", str(port)]
+    if grpc:
+        arguments += ["--grpc_port", str(grpc_port)]
+    with log.open("wb") as stream:
+        # A session of its own: Ctrl-C reaches this process alone, which then stops the servers.
+        process = subprocess.Popen(
+            [sys.executable, *arguments],
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    return ServerProcess(name, process, port, log, grpc_port if grpc else None)
+
+
+def _wait_ready(server: ServerProcess) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if server.process.poll() is not None:
+            raise BenchmarkError(f"{server.name} stopped: {server.log_tail()}")
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            if server.get(READY_PATH)[0] == 200:
+                return
+        time.sleep(0.2)
+    raise BenchmarkError(f"{server.name} is not ready after {START_SECONDS} s")
