@@ -49,6 +49,11 @@ def rest_values(body):
     return values
 
 
+def flat_texts(array):
+    """The elements of a client's array, bytes decoded."""
+    return [x.decode() if isinstance(x, bytes) else x for x in array.reshape(-1).tolist()]
+
+
 def binary_values(reply):
     """The same, of a reply whose outputs are all binary."""
     size = int(reply.headers["inference-header-content-length"])

@@ -13,6 +13,8 @@ from demo.servers import HOST, Server, running
 from optimize.build import build
 from optimize.progress import Progress
 from optimize.recipe import Recipe
+from tests.integration.answers import infer, rest_values
+from tests.integration.calls import ANSWER, ask
 
 
 @pytest.fixture(scope="session")
@@ -57,3 +59,11 @@ def stub(server: Server) -> Iterator[GRPCInferenceServiceStub]:
     with grpc.insecure_channel(f"{HOST}:{server.grpc_port}") as channel:
         grpc.channel_ready_future(channel).result(timeout=30)
         yield GRPCInferenceServiceStub(channel)
+
+
+@pytest.fixture(scope="session")
+def expected(server: Server) -> dict[str, list[object]]:
+    """What every client has to get for the plain question: output name → elements."""
+    values: dict[str, list[object]] = rest_values(infer(server, ask()))
+    assert values["answer"] == [ANSWER]
+    return values

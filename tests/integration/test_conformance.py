@@ -18,8 +18,36 @@ OUTPUTS = [
     {"name": "null_score_diff", "datatype": "FP32", "shape": [-1]},
     {"name": "sequence_length", "datatype": "INT64", "shape": [-1]},
 ]
+MODEL_METADATA = {"name": "qa", "platform": "", "inputs": INPUTS, "outputs": OUTPUTS}
+RESPONSE = {"model_name": "qa", "id": "42", "outputs": []}
 MODEL = {"name": "qa", "ready": True}
 UNVERSIONED, VERSIONED = "/v2/models/qa", "/v2/models/qa/versions/1"
+
+
+@pytest.mark.parametrize(
+    ("validator", "answer"),
+    [
+        (oip_schema.SERVER_METADATA, {"name": "s", "version": "1", "extensions": [None]}),
+        (oip_schema.SERVER_READY, {"ready": True, "models": []}),
+        (oip_schema.MODEL_METADATA, MODEL_METADATA | {"versions": None}),
+        (oip_schema.MODEL_METADATA, MODEL_METADATA | {"inputs": [INPUTS[0] | {"shape": ["n"]}]}),
+        (oip_schema.INFERENCE_RESPONSE, {"model_name": "qa", "id": None, "outputs": []}),
+        (oip_schema.INFERENCE_RESPONSE, RESPONSE | {"model_version": None}),
+        (oip_schema.INFERENCE_RESPONSE, RESPONSE | {"parameters": {"a": None}}),
+        (oip_schema.INFERENCE_RESPONSE, RESPONSE | {"outputs": [tensor("a", [[None]])]}),
+        (oip_schema.INFERENCE_RESPONSE, RESPONSE | {"outputs": [tensor("a", ["b"], "TEXT")]}),
+        (oip_schema.BINARY_INFERENCE_RESPONSE, RESPONSE | {"outputs": [tensor("a", ["b"])]}),
+        (oip_schema.ERROR, {"error": "text", "detail": []}),
+        (oip_schema.ERROR, {"error": {"text": "nested"}}),
+    ],
+)
+def test_the_schemas_refuse_what_the_protocol_does(validator, answer):
+    assert not validator.is_valid(answer)
+
+
+def test_the_schemas_take_what_the_protocol_does():
+    oip_schema.MODEL_METADATA.validate(MODEL_METADATA)
+    oip_schema.INFERENCE_RESPONSE.validate(RESPONSE | {"outputs": [tensor("a", [["b"]])]})
 
 
 @pytest.mark.parametrize("path", ["/v2", "/v2/"])
