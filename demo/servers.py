@@ -25,12 +25,13 @@ class DemoError(Exception):
 
 @dataclass(frozen=True)
 class Server:
-    """A running predictor."""
+    """A running predictor; `grpc_port` is None where it speaks REST alone."""
 
     name: str
     port: int
     log: Path
     process: subprocess.Popen[bytes]
+    grpc_port: int | None = None
 
     @property
     def url(self) -> str:
@@ -51,7 +52,7 @@ class Server:
 
 @contextlib.contextmanager
 def running(
-    folders: dict[str, Path], sessions: dict[str, str], logs: Path
+    folders: dict[str, Path], sessions: dict[str, str], logs: Path, *, grpc: bool = False
 ) -> Iterator[list[Server]]:
     """Starts a predictor for each folder and stops all of them in the end, come what may.
 
@@ -59,6 +60,7 @@ def running(
         folders: Name → artifact.
         sessions: Name → session, where it is not the predictor's default.
         logs: Where each server's log goes.
+        grpc: Whether gRPC is served too.
 
     Raises:
         DemoError: A server did not become ready.
@@ -66,7 +68,8 @@ def running(
     servers: list[Server] = []
     try:
         for name, folder in folders.items():
-            servers.append(_start(name, folder, sessions.get(name), logs / f"{name}.log"))
+            log = logs / f"{name}.log"
+            servers.append(_start(name, folder, sessions.get(name), log, grpc))
         for server in servers:
             _wait_ready(server)
         yield servers
@@ -86,10 +89,11 @@ def stop(*processes: subprocess.Popen[bytes]) -> None:
             process.wait()
 
 
-def _start(name: str, folder: Path, session: str | None, log: Path) -> Server:
-    port = _free_port()
+def _start(name: str, folder: Path, session: str | None, log: Path, grpc: bool) -> Server:
+    port, grpc_port = _free_ports(2)
     command = [sys.executable, "-m", "predictor", "--model_dir", str(folder), "--host", HOST]
-    command += ["--http_port", str(port), "--enable_grpc", "false"]
+    command += ["--http_port", str(port)]
+    command += ["--grpc_port", str(grpc_port)] if grpc else ["--enable_grpc", "false"]
     if session:
         command += ["--session", session]
     with log.open("wb") as stream:
@@ -97,7 +101,7 @@ def _start(name: str, folder: Path, session: str | None, log: Path) -> Server:
         process = subprocess.Popen(
             command, stdout=stream, stderr=subprocess.STDOUT, start_new_session=True
         )
-    return Server(name, port, log, process)
+    return Server(name, port, log, process, grpc_port if grpc else None)
 
 
 def _wait_ready(server: Server) -> None:
@@ -113,8 +117,9 @@ def _wait_ready(server: Server) -> None:
     raise DemoError(f"the {server.name} predictor is not ready after {START_SECONDS} s")
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
+def _free_ports(count: int) -> list[int]:
+    with contextlib.ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind((HOST, 0))
+        return [probe.getsockname()[1] for probe in probes]

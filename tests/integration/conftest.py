@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import grpc
 import pytest
+from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import GRPCInferenceServiceStub
 
-from demo.servers import Server, running
+from demo.servers import HOST, Server, running
 from optimize.build import build
 from optimize.progress import Progress
 from optimize.recipe import Recipe
+from tests.integration.answers import infer, rest_values
+from tests.integration.calls import ANSWER, ask
 
 
 @pytest.fixture(scope="session")
@@ -44,5 +48,22 @@ def fp32(built: Callable[[str], Path]) -> Path:
 
 @pytest.fixture(scope="session")
 def server(fp32: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with running({"fp32": fp32}, {}, tmp_path_factory.mktemp("logs")) as (only,):
+    """A server with REST and gRPC."""
+    with running({"fp32": fp32}, {}, tmp_path_factory.mktemp("logs"), grpc=True) as (only,):
         yield only
+
+
+@pytest.fixture(scope="session")
+def stub(server: Server) -> Iterator[GRPCInferenceServiceStub]:
+    """The server's gRPC calls."""
+    with grpc.insecure_channel(f"{HOST}:{server.grpc_port}") as channel:
+        grpc.channel_ready_future(channel).result(timeout=30)
+        yield GRPCInferenceServiceStub(channel)
+
+
+@pytest.fixture(scope="session")
+def expected(server: Server) -> dict[str, list[object]]:
+    """What every client has to get for the plain question: output name → elements."""
+    values: dict[str, list[object]] = rest_values(infer(server, ask()))
+    assert values["answer"] == [ANSWER]
+    return values

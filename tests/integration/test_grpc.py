@@ -1,51 +1,13 @@
 """The same answers and the same errors over gRPC, and a shutdown with both servers up."""
 
-import contextlib
 import signal
-import socket
-import subprocess
-import sys
-import time
 
 import grpc
 import pytest
 from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import GRPCInferenceServiceStub
 
-from demo.servers import HOST
-
-
-def free_ports(count):
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for taken in sockets:
-            taken.bind((HOST, 0))
-        return [taken.getsockname()[1] for taken in sockets]
-
-
-@pytest.fixture(scope="module")
-def stub_and_process(fp32):
-    http_port, grpc_port = free_ports(2)
-    command = [sys.executable, "-m", "predictor", "--model_dir", str(fp32), "--host", HOST]
-    command += ["--http_port", str(http_port), "--grpc_port", str(grpc_port)]
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    try:
-        with grpc.insecure_channel(f"{HOST}:{grpc_port}") as channel:
-            stub = GRPCInferenceServiceStub(channel)
-            deadline = time.monotonic() + 60
-            while True:
-                try:
-                    assert stub.ModelReady(pb.ModelReadyRequest(name="qa"), timeout=5).ready
-                    break
-                except grpc.RpcError:
-                    assert time.monotonic() < deadline
-                    assert process.poll() is None
-                    time.sleep(0.2)
-            yield stub, process
-    finally:
-        if process.poll() is None:
-            process.kill()
-        process.wait()
+from demo.servers import HOST, running
 
 
 def request(question, model="qa", **parameters):
@@ -58,8 +20,7 @@ def request(question, model="qa", **parameters):
     return message
 
 
-def test_an_answer_with_timings(stub_and_process):
-    stub, _ = stub_and_process
+def test_an_answer_with_timings(stub):
     response = stub.ModelInfer(request(b"What was the house built of?"), timeout=30)
     outputs = {output.name: output.contents for output in response.outputs}
     assert response.id == "mine"
@@ -68,8 +29,7 @@ def test_an_answer_with_timings(stub_and_process):
     assert "run;dur=" in response.parameters["server_timing"].string_param
 
 
-def test_requested_outputs(stub_and_process):
-    stub, _ = stub_and_process
+def test_requested_outputs(stub):
     message = request(b"What was the house built of?")
     message.outputs.add(name="answer")
     response = stub.ModelInfer(message, timeout=30)
@@ -94,8 +54,7 @@ def with_version(version):
     return message
 
 
-def test_no_client_takes_the_model_away(stub_and_process):
-    stub, _ = stub_and_process
+def test_no_client_takes_the_model_away(stub):
     with pytest.raises(grpc.RpcError) as caught:
         stub.RepositoryModelUnload(pb.RepositoryModelUnloadRequest(model_name="qa"), timeout=5)
     assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
@@ -115,15 +74,17 @@ def test_no_client_takes_the_model_away(stub_and_process):
         (request(b"Who?", model="no"), grpc.StatusCode.NOT_FOUND),
     ],
 )
-def test_bad_requests(stub_and_process, message, code):
-    stub, _ = stub_and_process
+def test_bad_requests(stub, message, code):
     with pytest.raises(grpc.RpcError) as caught:
         stub.ModelInfer(message, timeout=30)
     assert caught.value.code() == code
 
 
-def test_sigterm_stops_both_servers(stub_and_process):
-    stub, process = stub_and_process
-    assert stub.ServerLive(pb.ServerLiveRequest(), timeout=5).live
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(45) == 0
+def test_sigterm_stops_both_servers(make_artifact, tmp_path):
+    sessions = {"fake": "predictor.session:FakeSession"}
+    with running({"fake": make_artifact()}, sessions, tmp_path, grpc=True) as (server,):
+        with grpc.insecure_channel(f"{HOST}:{server.grpc_port}") as channel:
+            live = GRPCInferenceServiceStub(channel).ServerLive
+            assert live(pb.ServerLiveRequest(), timeout=30, wait_for_ready=True).live
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(45) == 0
