@@ -12,7 +12,7 @@ from predictor import batch_plan, span
 from predictor.artifact import TOKENIZER_FILE, ArtifactSpec, load_spec
 from predictor.cpu import available_cpus
 from predictor.errors import InternalError
-from predictor.session import ORT_SESSION, Session, SessionOptions, load_session
+from predictor.session import ORT_SESSION, Session, SessionOptions, WarmsUp, load_session
 from predictor.tokenization import FeatureTokenizer
 from predictor.types import Feature, Logits, Question, Result, SpanParameters, Timings
 
@@ -45,6 +45,7 @@ class Engine:
         provider: str = "auto",
         threads: int = 0,
         io_binding: bool = True,
+        cuda_graph: bool = True,
         max_batch_tokens: int = MAX_BATCH_TOKENS,
     ) -> Engine:
         """Verifies and loads a model folder.
@@ -55,6 +56,7 @@ class Engine:
             provider: Execution provider, or `auto`.
             threads: Threads for one run; 0 for as many as the container may use.
             io_binding: Whether the session binds inputs and outputs in place.
+            cuda_graph: Whether a CUDA provider replays captured graphs.
             max_batch_tokens: Token budget of a batch, padding counted.
 
         Raises:
@@ -70,6 +72,7 @@ class Engine:
             provider=provider,
             threads=threads or available_cpus(),
             io_binding=io_binding,
+            cuda_graph=cuda_graph,
             max_batch_tokens=max_batch_tokens,
         )
         loaded = load_session(session, spec, folder, options)
@@ -150,7 +153,15 @@ class Engine:
         return results, timings
 
     def warm_up(self) -> None:
-        """Runs the smallest and the largest feature, so that the first client does not wait."""
+        """Prepares the session and runs the smallest and the largest feature.
+
+        On the thread that will call `run`; the first client then does not wait.
+
+        Raises:
+            StartupError: The session cannot prepare what it needs.
+        """
+        if isinstance(self.session, WarmsUp):
+            self.session.warm_up()
         self.answer([Question("Is it warm?", "Yes.")])
         long = self.prepare([Question("Is it warm?", "warm " * self.spec.max_seq_length)])
         self.run(long[:1])
