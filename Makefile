@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 TORCH := torch==2.13.0
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-unit lint format clean
+.PHONY: help install demo test test-unit bench-gpu lint format clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ test: install  ## All tests
 
 test-unit: install  ## The tests that start no server
 	$(BIN)/python -m pytest -m "not integration"
+
+bench-gpu: install  ## Check and measure the session on a GPU; results in build/bench-gpu
+	$(BIN)/python -m benchmarks.gpu --output build/bench-gpu
 
 lint: install  ## ruff, mypy and the import contracts
 	$(BIN)/ruff check .
