@@ -10,7 +10,7 @@ TORCH := torch==2.13.0
 # How long `make soak` loads the server.
 SECONDS ?= 600
 
-.PHONY: help install demo test test-unit bench-serving soak lint format clean
+.PHONY: help install demo test test-unit bench-serving bench-gpu soak lint format clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ bench-serving: install  ## What serving costs, against bounds; a quarter of an h
 
 soak: install  ## Twice the load the server can take, for SECONDS=600
 	$(BIN)/python -m benchmarks.soak --seconds $(SECONDS)
+
+bench-gpu: install  ## Check and measure the session on a GPU; results in build/bench-gpu
+	$(BIN)/python -m benchmarks.gpu --output build/bench-gpu
 
 lint: install  ## ruff, mypy and the import contracts
 	$(BIN)/ruff check .

@@ -1,8 +1,9 @@
 """Latency of every step at every sequence length, interleaved with the baseline.
 
-Method: one request of random tokens at a time, batch 1, through the Session alone (no tokenizer, no
-HTTP). In each round every step runs once at every length, in an order shuffled anew, so that
-whatever else the machine does hits all steps alike. The first two rounds are dropped.
+Method: one request of random tokens at a time, batch 1 unless another is asked for, through the
+Session alone (no tokenizer, no HTTP). In each round every step runs once at every length, in an
+order shuffled anew, so that whatever else the machine does hits all steps alike. The first two
+rounds are dropped.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ def measure(
     rounds: int,
     advance: Callable[[], None] = lambda: None,
     seed: int = 0,
+    rows: int = 1,
 ) -> dict[str, dict[int, Latency]]:
     """Latency by step and sequence length; lengths that a model does not take are left out.
 
@@ -47,6 +49,7 @@ def measure(
         rounds: Measurements of each step and length.
         advance: Called after each round.
         seed: Of the random tokens and of the order.
+        rows: Batch size.
     """
     order = random.Random(seed)
     tokens = np.random.default_rng(seed)
@@ -61,7 +64,7 @@ def measure(
     for round_ in range(BURN_IN_ROUNDS + rounds):
         order.shuffle(cases)
         for name, length in cases:
-            batch = _random_batch(engines[name], words[name], length, tokens)
+            batch = _random_batch(engines[name], words[name], (rows, length), tokens)
             started = time.perf_counter()
             engines[name].session.run(batch)
             elapsed = time.perf_counter() - started
@@ -84,9 +87,8 @@ def _word_ids(engine: Engine) -> IntArray:
 
 
 def _random_batch(
-    engine: Engine, word_ids: IntArray, length: int, tokens: np.random.Generator
+    engine: Engine, word_ids: IntArray, shape: tuple[int, int], tokens: np.random.Generator
 ) -> Batch:
-    shape = (1, length)
     values = {"input_ids": tokens.choice(word_ids, shape), "attention_mask": np.ones(shape)}
     return {name: values.get(name, np.zeros(shape)).astype(np.int64) for name in engine.spec.inputs}
 

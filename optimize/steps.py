@@ -164,5 +164,11 @@ class StepBuilder:
             figures={},
         )
         write_spec(folder, spec)
-        engine = Engine.load(folder, session=session_for(format_), threads=recipe.threads)
+        engine = Engine.load(
+            folder,
+            session=session_for(format_),
+            threads=recipe.threads,
+            # Before fusion the graph computes shapes on the CPU, which no CUDA graph can hold.
+            cuda_graph=name != "onnx",
+        )
         return Step(name, folder, spec, engine, notes)

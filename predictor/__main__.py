@@ -50,6 +50,7 @@ def make_model(name: str, settings: Settings, metrics: Metrics) -> QAModel:
             provider=settings.provider,
             threads=settings.threads,
             io_binding=settings.io_binding,
+            cuda_graph=settings.cuda_graph,
             max_batch_tokens=settings.max_batch_tokens,
         )
 

@@ -62,7 +62,7 @@ class Batcher:
         self._engine = engine
         self._on_run = on_run
         overhead = engine.session.run_overhead_tokens if batching else _ALONE
-        self._queue: FeatureQueue[Job] = FeatureQueue(engine.max_batch_tokens, overhead)
+        self._queue: FeatureQueue[Job] = FeatureQueue(engine.session.max_batch_tokens, overhead)
         self.admission = Admission(max_queue_requests, max_queue_tokens)
         self._fresh: deque[Job] = deque()  # to be tokenized
         self._done: deque[Job] = deque()  # to be extracted

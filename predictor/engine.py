@@ -12,11 +12,9 @@ from predictor import batch_plan, span
 from predictor.artifact import TOKENIZER_FILE, ArtifactSpec, load_spec
 from predictor.cpu import available_cpus
 from predictor.errors import InternalError
-from predictor.session import ORT_SESSION, Session, SessionOptions, load_session
+from predictor.session import ORT_SESSION, Session, SessionOptions, WarmsUp, load_session
 from predictor.tokenization import FeatureTokenizer
 from predictor.types import Feature, Logits, Question, Result, SpanParameters, Timings
-
-MAX_BATCH_TOKENS = 4096
 
 
 class Engine:
@@ -27,14 +25,11 @@ class Engine:
         spec: ArtifactSpec,
         tokenizer: FeatureTokenizer,
         session: Session,
-        *,
-        max_batch_tokens: int = MAX_BATCH_TOKENS,
     ) -> None:
         """Takes loaded parts; `Engine.load` makes them from a folder."""
         self.spec = spec
         self.session = session
         self._tokenizer = tokenizer
-        self.max_batch_tokens = max_batch_tokens
 
     @classmethod
     def load(
@@ -45,7 +40,8 @@ class Engine:
         provider: str = "auto",
         threads: int = 0,
         io_binding: bool = True,
-        max_batch_tokens: int = MAX_BATCH_TOKENS,
+        cuda_graph: bool = True,
+        max_batch_tokens: int = 0,
     ) -> Engine:
         """Verifies and loads a model folder.
 
@@ -55,7 +51,8 @@ class Engine:
             provider: Execution provider, or `auto`.
             threads: Threads for one run; 0 for as many as the container may use.
             io_binding: Whether the session binds inputs and outputs in place.
-            max_batch_tokens: Token budget of a batch, padding counted.
+            cuda_graph: Whether a CUDA provider replays captured graphs.
+            max_batch_tokens: Token budget of a batch, padding counted; 0 for what pays here.
 
         Raises:
             StartupError: The artifact, the session or the provider cannot be used.
@@ -70,10 +67,11 @@ class Engine:
             provider=provider,
             threads=threads or available_cpus(),
             io_binding=io_binding,
+            cuda_graph=cuda_graph,
             max_batch_tokens=max_batch_tokens,
         )
         loaded = load_session(session, spec, folder, options)
-        return cls(spec, tokenizer, loaded, max_batch_tokens=max_batch_tokens)
+        return cls(spec, tokenizer, loaded)
 
     @property
     def parameters(self) -> SpanParameters:
@@ -90,7 +88,8 @@ class Engine:
 
     def plan(self, lengths: Sequence[int]) -> list[list[int]]:
         """Positions of features of these lengths, one list per run; see batch_plan.plan."""
-        return batch_plan.plan(lengths, self.max_batch_tokens, self.session.run_overhead_tokens)
+        session = self.session
+        return batch_plan.plan(lengths, session.max_batch_tokens, session.run_overhead_tokens)
 
     def run_batch(self, features: Sequence[Feature]) -> list[Logits]:
         """Logits of each feature, (seq,), from one run."""
@@ -155,7 +154,15 @@ class Engine:
         return results, timings
 
     def warm_up(self) -> None:
-        """Runs the smallest and the largest feature, so that the first client does not wait."""
+        """Prepares the session and runs the smallest and the largest feature.
+
+        On the thread that will call `run`; the first client then does not wait.
+
+        Raises:
+            StartupError: The session cannot prepare what it needs.
+        """
+        if isinstance(self.session, WarmsUp):
+            self.session.warm_up()
         self.answer([Question("Is it warm?", "Yes.")])
         long = self.prepare([Question("Is it warm?", "warm " * self.spec.max_seq_length)])
         self.run(long[:1])

@@ -5,16 +5,18 @@ from __future__ import annotations
 import contextlib
 import importlib
 import logging
-import threading
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import onnxruntime as ort
 
+from predictor import cuda
 from predictor.artifact import MODEL_FILES, ArtifactSpec
+from predictor.binding import Binding, BucketBinding, ExactBinding, PlainBinding
+from predictor.bucket_grid import BucketGrid
 from predictor.errors import ArtifactError, StartupError
 from predictor.types import Batch, Logits
 
@@ -23,8 +25,10 @@ logger = logging.getLogger(__name__)
 ORT_SESSION = "predictor.session:OrtSession"
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
+MAX_BATCH_TOKENS = 4096
 _RUNTIMES = ("onnxruntime", "onnxruntime-gpu")
-OUTPUTS = ("start_logits", "end_logits")
+# Part of every message with which ONNX Runtime refuses to capture a model.
+_GRAPH_REFUSED = "graph capture feature"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +39,16 @@ class SessionOptions:
         provider: An execution provider's name, or `auto`.
         threads: Threads for one run.
         io_binding: Whether inputs and outputs are bound in place; the tables compare both.
-        max_batch_tokens: Rows × longest of the largest batch that will come.
+        cuda_graph: Whether a CUDA provider replays captured graphs; needs `io_binding`.
+        max_batch_tokens: Rows × longest of the largest batch that will come; 0 for as large as
+            pays on the provider.
     """
 
     provider: str = "auto"
     threads: int = 1
     io_binding: bool = True
-    max_batch_tokens: int = 4096
+    cuda_graph: bool = True
+    max_batch_tokens: int = 0
 
 
 class Session(Protocol):
@@ -51,10 +58,12 @@ class Session(Protocol):
         provider: The execution provider that runs the model.
         run_overhead_tokens: How many tokens cost as much to compute as starting a run does;
             what padding is weighed against when features are grouped.
+        max_batch_tokens: Rows × longest of the largest batch that may come.
     """
 
     provider: str
     run_overhead_tokens: int
+    max_batch_tokens: int
 
     def __init__(self, spec: ArtifactSpec, folder: Path, options: SessionOptions) -> None:
         """Loads the model of a verified folder.
@@ -70,6 +79,14 @@ class Session(Protocol):
 
     def run(self, batch: Batch) -> Logits:
         """Start and end logits, float32 (rows, longest)."""
+
+
+@runtime_checkable
+class WarmsUp(Protocol):
+    """A session with more to prepare than a first run does, on the thread that will run it."""
+
+    def warm_up(self) -> None:
+        """Prepares all shapes that can come; raises StartupError."""
 
 
 def load_session(name: str, spec: ArtifactSpec, folder: Path, options: SessionOptions) -> Session:
@@ -88,9 +105,7 @@ def load_session(name: str, spec: ArtifactSpec, folder: Path, options: SessionOp
 
 
 class OrtSession:
-    """ONNX Runtime through IOBinding: inputs are read and logits written in place."""
-
-    run_overhead_tokens = 16
+    """ONNX Runtime, on the binding that suits the provider."""
 
     def __init__(self, spec: ArtifactSpec, folder: Path, options: SessionOptions) -> None:
         """See Session."""
@@ -100,49 +115,77 @@ class OrtSession:
                 "choose a session for it with --session"
             )
         check_one_runtime()
-        settings = ort.SessionOptions()
-        settings.intra_op_num_threads = options.threads
-        settings.inter_op_num_threads = 1
-        # Threads that spin between runs take time slices from the tokenizer, from other pods and,
-        # under a CPU quota, from the next run.
-        settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        settings.log_severity_level = 3
-        model = folder / MODEL_FILES["onnx"]
         wanted = choose_provider(options.provider, spec.target)
-        try:
-            self._session = ort.InferenceSession(
-                str(model), settings, providers=[wanted] if wanted == CPU else [wanted, CPU]
-            )
-        except Exception as error:  # ONNX Runtime's exceptions have no common base
-            raise StartupError(f"{model}: ONNX Runtime cannot load it: {error}") from error
-        self.provider: str = self._session.get_providers()[0]
+        session = _load(folder / MODEL_FILES["onnx"], wanted, options)
+        self.provider: str = session.get_providers()[0]
         if self.provider != wanted:
             raise StartupError(f"{wanted} was chosen but could not be started; see the log above")
-        names = tuple(node.name for node in self._session.get_inputs())
+        names = tuple(node.name for node in session.get_inputs())
         if set(names) != set(spec.inputs):
-            raise ArtifactError(f"{model}: inputs {names} differ from {spec.inputs} in its spec")
-        # A binding must not be shared between threads.
-        self._local = threading.local()
+            raise ArtifactError(f"{folder}: inputs {names} differ from {spec.inputs} in its spec")
+        self.max_batch_tokens = options.max_batch_tokens or _batch_tokens(wanted, options.threads)
+        # A GPU is busy with starting kernels until the budget is reached.
+        self.run_overhead_tokens = self.max_batch_tokens if wanted == CUDA else 8
+        self._binding = _binding(session, spec, wanted, options, self.max_batch_tokens)
 
     def run(self, batch: Batch) -> Logits:
         """Start and end logits, float32 (rows, longest)."""
-        binding = self._own_binding()
-        binding.clear_binding_inputs()
-        binding.clear_binding_outputs()
-        for name, array in batch.items():
-            binding.bind_input(name, "cpu", 0, np.int64, array.shape, array.ctypes.data)
-        shape = next(iter(batch.values())).shape
-        logits = Logits(*(np.empty(shape, dtype=np.float32) for _ in OUTPUTS))
-        for name, out in zip(OUTPUTS, logits, strict=True):
-            binding.bind_output(name, "cpu", 0, np.float32, shape, out.ctypes.data)
-        self._session.run_with_iobinding(binding)
-        return logits
+        return self._binding.run(batch)
 
-    def _own_binding(self) -> ort.IOBinding:
-        binding = getattr(self._local, "binding", None)
-        if binding is None:
-            binding = self._local.binding = self._session.io_binding()
-        return binding
+    def warm_up(self) -> None:
+        """Where shapes are fixed, allocates them and captures their graphs; raises StartupError."""
+        if isinstance(self._binding, WarmsUp):
+            self._binding.warm_up()
+
+
+def _load(model: Path, provider: str, options: SessionOptions) -> ort.InferenceSession:
+    settings = ort.SessionOptions()
+    settings.intra_op_num_threads = options.threads
+    settings.inter_op_num_threads = 1
+    # Threads that spin between runs take time slices from the tokenizer, from other pods and,
+    # under a CPU quota, from the next run.
+    settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    settings.log_severity_level = 3
+    providers: list[Any] = [provider] if provider == CPU else [provider, CPU]
+    if provider == CUDA:
+        cuda.load_libraries()
+        cuda_graph = options.cuda_graph and options.io_binding
+        providers[0] = (CUDA, cuda.provider_options(cuda_graph=cuda_graph))
+    try:
+        # Without a fallback of ONNX Runtime's own, which would hide the error.
+        return ort.InferenceSession(str(model), settings, providers=providers, enable_fallback=0)
+    except Exception as error:  # ONNX Runtime's exceptions have no common base
+        if _GRAPH_REFUSED in str(error):
+            raise StartupError(
+                f"{model}: not every operator runs on the GPU, so there can be no CUDA graph; "
+                f"start with --cuda_graph off ({error})"
+            ) from error
+        raise StartupError(f"{model}: ONNX Runtime cannot load it: {error}") from error
+
+
+def _batch_tokens(provider: str, threads: int) -> int:
+    """Above so many tokens a batch is no cheaper than its features one by one."""
+    return MAX_BATCH_TOKENS if provider == CUDA else min(128 + 256 * threads, MAX_BATCH_TOKENS)
+
+
+def _binding(
+    session: ort.InferenceSession,
+    spec: ArtifactSpec,
+    provider: str,
+    options: SessionOptions,
+    max_batch_tokens: int,
+) -> Binding:
+    if not options.io_binding:
+        return PlainBinding(session)
+    if provider != CUDA:
+        return ExactBinding(session)
+    return BucketBinding(
+        session,
+        spec.inputs,
+        BucketGrid(spec.max_seq_length, max_batch_tokens),
+        pad_token_id=spec.pad_token_id,
+        cuda_graph=options.cuda_graph,
+    )
 
 
 class FakeSession:
@@ -152,7 +195,8 @@ class FakeSession:
     run_overhead_tokens = 16
 
     def __init__(self, spec: ArtifactSpec, folder: Path, options: SessionOptions) -> None:
-        """Takes what every Session takes, and needs none of it."""
+        """Takes what every Session takes, and needs little of it."""
+        self.max_batch_tokens = options.max_batch_tokens or MAX_BATCH_TOKENS
 
     def run(self, batch: Batch) -> Logits:
         """Logits in [0, 1), larger where a token's id times a constant wraps further."""

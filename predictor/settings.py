@@ -11,7 +11,6 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from predictor.engine import MAX_BATCH_TOKENS
 from predictor.errors import StartupError
 from predictor.session import ORT_SESSION
 
@@ -39,8 +38,10 @@ class Settings(BaseSettings):
     """Execution provider, such as CPUExecutionProvider; auto picks by the artifact's target."""
     threads: int = Field(default=0, ge=0)
     """Threads for one run; 0 for as many as the container may use."""
-    max_batch_tokens: int = Field(default=MAX_BATCH_TOKENS, ge=1)
-    """Token budget of a batch, padding counted."""
+    max_batch_tokens: int = Field(default=0, ge=0)
+    """Token budget of a batch, padding counted; 0 for what pays on the provider."""
+    cuda_graph: bool = True
+    """Whether CUDA runs are replayed as captured graphs (on, off)."""
     io_binding: bool = True
     """Whether inputs and outputs are bound in place (on, off)."""
     batching: bool = True
