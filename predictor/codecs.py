@@ -186,6 +186,9 @@ def _parameters(
     unknown = set(given) - _IGNORED - set(_OWN)
     if unknown:
         raise InvalidRequest(f"unknown parameter {min(unknown)!r}; known are {', '.join(_OWN)}")
+    for name, value in given.items():
+        if value is None:
+            raise InvalidRequest(f"parameter {name} has no value")
     changes: dict[str, Any] = {}
     if "top_k" in given:
         changes["top_k"] = _integer(given, "top_k", defaults.n_best_size)

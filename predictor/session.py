@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -126,7 +126,8 @@ class OrtSession:
         self.max_batch_tokens = options.max_batch_tokens or _batch_tokens(wanted, options.threads)
         # A GPU is busy with starting kernels until the budget is reached.
         self.run_overhead_tokens = self.max_batch_tokens if wanted == CUDA else 8
-        self._binding = _binding(session, spec, wanted, options, self.max_batch_tokens)
+        options = replace(options, max_batch_tokens=self.max_batch_tokens)
+        self._binding = _binding(session, spec, wanted, options)
 
     def run(self, batch: Batch) -> Logits:
         """Start and end logits, float32 (rows, longest)."""
@@ -169,11 +170,7 @@ def _batch_tokens(provider: str, threads: int) -> int:
 
 
 def _binding(
-    session: ort.InferenceSession,
-    spec: ArtifactSpec,
-    provider: str,
-    options: SessionOptions,
-    max_batch_tokens: int,
+    session: ort.InferenceSession, spec: ArtifactSpec, provider: str, options: SessionOptions
 ) -> Binding:
     if not options.io_binding:
         return PlainBinding(session)
@@ -182,7 +179,7 @@ def _binding(
     return BucketBinding(
         session,
         spec.inputs,
-        BucketGrid(spec.max_seq_length, max_batch_tokens),
+        BucketGrid(spec.max_seq_length, options.max_batch_tokens),
         pad_token_id=spec.pad_token_id,
         cuda_graph=options.cuda_graph,
     )

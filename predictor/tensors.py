@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,6 +33,11 @@ class Tensor:
 
 
 _DTYPES = {"FP32": "<f4", "INT64": "<i8"}
+
+
+def misfit(name: str, shape: Sequence[int]) -> InvalidRequest:
+    """What is said of contents that are not as many as the shape says."""
+    return InvalidRequest(f"input {name!r}: its data does not fit shape {list(shape)}")
 
 
 def check_strings(name: str, datatype: str, shape: Sequence[int]) -> int:
@@ -72,14 +78,14 @@ def text(value: object, where: str) -> str:
     return value
 
 
-def unpack_strings(content: bytes | memoryview, count: int, name: str) -> list[bytes]:
+def unpack_strings(content: bytes | memoryview, shape: Sequence[int], name: str) -> list[bytes]:
     """Splits raw BYTES contents: each element after its length, four bytes little-endian.
 
     Raises:
-        InvalidRequest: The contents do not hold exactly `count` elements.
+        InvalidRequest: The contents do not hold exactly as many elements as the shape says.
     """
     values: list[bytes] = []
-    position = 0
+    count, position = math.prod(shape), 0
     while position < len(content) and len(values) < count:
         if position + _LENGTH.size > len(content):
             break
@@ -90,7 +96,7 @@ def unpack_strings(content: bytes | memoryview, count: int, name: str) -> list[b
         values.append(bytes(content[position : position + length]))
         position += length
     if len(values) != count or position != len(content):
-        raise InvalidRequest(f"input {name!r}: its raw contents do not fit its shape")
+        raise misfit(name, shape)
     return values
 
 

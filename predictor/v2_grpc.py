@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import struct
 import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from google.protobuf.unknown_fields import UnknownFieldSet
 from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 
 from predictor.codecs import Call, check_outputs, decode_v2, encode_v2
 from predictor.errors import InvalidRequest
-from predictor.tensors import Tensor, check_strings, pack, unpack_strings
+from predictor.tensors import Tensor, check_strings, misfit, pack, unpack_strings
 from predictor.types import Result, SpanParameters, Timings
 
+# Of InferParameter, in the protocol's own definition; and protobuf's wire types.
+_DOUBLE_PARAM, _UINT64_PARAM = 4, 5
+_VARINT, _FIXED64 = 0, 1
 _CONTENTS = {"BYTES": "bytes_contents", "FP32": "fp32_contents", "INT64": "int64_contents"}
 
 
@@ -73,10 +78,10 @@ def _input(given: pb.ModelInferRequest.InferInputTensor, raw: bytes | None) -> T
     if raw is not None:
         if given.HasField("contents"):
             raise InvalidRequest(f"input {given.name!r} has both contents and raw contents")
-        return Tensor(given.name, "BYTES", shape, unpack_strings(raw, count, given.name))
+        return Tensor(given.name, "BYTES", shape, unpack_strings(raw, shape, given.name))
     values = list(given.contents.bytes_contents)
     if len(values) != count:
-        raise InvalidRequest(f"input {given.name!r}: its data does not fit shape {list(shape)}")
+        raise misfit(given.name, shape)
     return Tensor(given.name, "BYTES", shape, values)
 
 
@@ -84,7 +89,19 @@ def _parameters(given: Mapping[str, pb.InferParameter]) -> dict[str, Any]:
     values = {}
     for name, parameter in given.items():
         kind = parameter.WhichOneof("parameter_choice")
-        if kind is None:
+        value = getattr(parameter, kind) if kind else _newer_value(parameter)
+        if value is None:
             raise InvalidRequest(f"parameter {name} has no value")
-        values[name] = getattr(parameter, kind)
+        values[name] = value
     return values
+
+
+def _newer_value(parameter: pb.InferParameter) -> float | int | None:
+    """A double or uint64 parameter, which the protocol has and the SDK's messages do not know."""
+    for field in UnknownFieldSet(parameter):
+        if field.field_number == _DOUBLE_PARAM and field.wire_type == _FIXED64:
+            (double,) = struct.unpack("<d", struct.pack("<Q", field.data))
+            return float(double)
+        if field.field_number == _UINT64_PARAM and field.wire_type == _VARINT:
+            return int(field.data)
+    return None

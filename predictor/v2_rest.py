@@ -16,7 +16,7 @@ import orjson
 
 from predictor.codecs import Call, check_outputs, decode_v2, encode_v2, parse_json
 from predictor.errors import InvalidRequest
-from predictor.tensors import Tensor, check_strings, pack, unpack_strings
+from predictor.tensors import Tensor, check_strings, misfit, pack, unpack_strings
 from predictor.types import Result, SpanParameters
 
 BINARY_HEADER = "inference-header-content-length"
@@ -131,7 +131,7 @@ def _input(given: Mapping[str, Any], index: int, raw: memoryview) -> tuple[Tenso
         raise InvalidRequest(f"{where} must have a name and a datatype")
     if not isinstance(shape, list) or not all(type(size) is int for size in shape) or not shape:
         raise InvalidRequest(f"{where}.shape must be a list of whole numbers")
-    count = check_strings(name, datatype, shape)
+    check_strings(name, datatype, shape)
     size = _parameters(given, where).get("binary_data_size")
     if size is None:
         values = _flat(given.get("data"), shape, name)
@@ -140,7 +140,7 @@ def _input(given: Mapping[str, Any], index: int, raw: memoryview) -> tuple[Tenso
         raise InvalidRequest(f"{where} has both data and binary_data_size")
     if type(size) is not int or not 0 <= size <= len(raw):
         raise InvalidRequest(f"{where}: its binary_data_size does not fit the body")
-    return Tensor(name, datatype, tuple(shape), unpack_strings(raw[:size], count, name)), size
+    return Tensor(name, datatype, tuple(shape), unpack_strings(raw[:size], shape, name)), size
 
 
 def _flat(data: object, shape: Sequence[int], name: str) -> list[Any]:
@@ -150,10 +150,10 @@ def _flat(data: object, shape: Sequence[int], name: str) -> list[Any]:
     values = data
     if len(shape) == 2 and any(isinstance(row, list) for row in data):
         if not all(isinstance(row, list) and len(row) == shape[1] for row in data):
-            raise InvalidRequest(f"input {name!r}: its data does not fit shape {list(shape)}")
+            raise misfit(name, shape)
         values = [value for row in data for value in row]
     if len(values) != math.prod(shape):
-        raise InvalidRequest(f"input {name!r}: its data does not fit shape {list(shape)}")
+        raise misfit(name, shape)
     return values
 
 

@@ -44,6 +44,17 @@ def test_contents_and_parameters(request_):
     assert names == OUTPUT_NAMES
 
 
+def test_parameters_of_the_protocol_that_the_sdk_does_not_know():
+    request = message()
+    # InferParameter.double_param and uint64_param, as they are on the wire.
+    double = pb.InferParameter.FromString(b"\x21" + struct.pack("<d", -2.5))
+    unsigned = pb.InferParameter.FromString(b"\x28\x03")
+    request.parameters["null_score_diff_threshold"].MergeFrom(double)
+    request.parameters["top_k"].MergeFrom(unsigned)
+    call, _ = decode(request)
+    assert (call.parameters.top_k, call.parameters.null_score_diff_threshold) == (3, -2.5)
+
+
 def with_shape(*shape):
     request = message()
     del request.inputs[0].shape[:]
@@ -68,7 +79,7 @@ def with_output(name):
     [
         (message(raw=[packed(b"q")], typed=False), "1 raw contents"),
         (message(raw=[packed(b"q")] * 2), "both contents and raw"),
-        (message(raw=[b"\x05", packed(b"q")], typed=False), "do not fit"),
+        (message(raw=[b"\x05", packed(b"q")], typed=False), "does not fit"),
         (message(typed=False), "does not fit shape"),
         (with_shape(2), "does not fit shape"),
         (with_shape(), "shape"),
