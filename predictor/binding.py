@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import onnxruntime as ort
+from numpy.typing import NDArray
 
 from predictor import cuda
 from predictor.bucket_grid import Bucket, BucketGrid
@@ -23,6 +24,9 @@ OUTPUTS = ("start_logits", "end_logits")
 MASK = "attention_mask"
 # ONNX Runtime's own word for a run outside of any CUDA graph.
 _NO_GRAPH = -1
+# Tensors that share a buffer start at multiples of this many elements, as kernels that read many
+# at once want it.
+_ALIGNED = 64
 
 
 class Binding(Protocol):
@@ -79,14 +83,17 @@ class _Ready:
     """A bucket with all that its runs reuse.
 
     Attributes:
-        staging: Input name → int64 (rows, length) on the host.
-        inputs, outputs: The same and the logits on the device, under ONNX Runtime's addresses.
+        staging: int64 (inputs, stride), the inputs on the host one after the other.
+        staged: Input name → int64 (rows, length), views of `staging`.
+        inputs, outputs: OrtValues (inputs, stride) and float32 (outputs, stride) on the device:
+            one copy there and one copy back.
         options: Names the bucket's CUDA graph.
     """
 
-    staging: dict[str, IntArray]
-    inputs: dict[str, Any]
-    outputs: tuple[Any, ...]
+    staging: IntArray
+    staged: dict[str, IntArray]
+    inputs: Any
+    outputs: Any
     binding: Any
     options: Any
 
@@ -96,6 +103,9 @@ class BucketBinding:
 
     Buffers stay where they are, which is what a CUDA graph needs. Graphs belong to the thread that
     captured them, so `warm_up` and `run` are for one and the same thread.
+
+    Attributes:
+        pinned: Whether the host's side of every buffer so far is pinned.
     """
 
     def __init__(
@@ -177,33 +187,42 @@ class BucketBinding:
         if ready is None:
             ready = self._ready[bucket] = self._prepare(bucket)
         rows, longest = batch[MASK].shape
-        for name, staged in ready.staging.items():
+        for name, staged in ready.staged.items():
             staged.fill(self._blank[name])
             staged[:rows, :longest] = batch[name]
-            if name == MASK:
-                # A row without any token to attend to would be all NaN.
-                staged[rows:, 0] = 1
-            ready.inputs[name].update_inplace(staged)
+        # A row without any token to attend to would be all NaN.
+        ready.staged[MASK][rows:, 0] = 1
+        ready.inputs.update_inplace(ready.staging)
         self._session.run_with_iobinding(ready.binding, ready.options)
-        return Logits(*(value.numpy()[:rows, :longest].copy() for value in ready.outputs))
+        planes = _planes(ready.outputs.numpy(), bucket)
+        return Logits(*(plane[:rows, :longest].copy() for plane in planes))
 
     def _prepare(self, bucket: Bucket) -> _Ready:
         shape = (bucket.rows, bucket.length)
+        stride = -(-bucket.tokens // _ALIGNED) * _ALIGNED
         names = tuple(self._blank)
-        block, pinned = cuda.host_array((len(names), *shape), self._cudart)
+        staging, pinned = cuda.host_array((len(names), stride), self._cudart)
         self.pinned = self.pinned and pinned
         binding = self._session.io_binding()
-        inputs = {name: self._device_array(shape, np.int64) for name in names}
-        outputs = tuple(self._device_array(shape, np.float32) for _ in OUTPUTS)
-        for name, value in inputs.items():
-            binding.bind_ortvalue_input(name, value)
-        for name, value in zip(OUTPUTS, outputs, strict=True):
-            binding.bind_ortvalue_output(name, value)
+        inputs = self._device_array((len(names), stride), np.int64)
+        outputs = self._device_array((len(OUTPUTS), stride), np.float32)
+        for index, name in enumerate(names):
+            address = inputs.data_ptr() + index * stride * np.dtype(np.int64).itemsize
+            binding.bind_input(name, self._device, 0, np.int64, shape, address)
+        for index, name in enumerate(OUTPUTS):
+            address = outputs.data_ptr() + index * stride * np.dtype(np.float32).itemsize
+            binding.bind_output(name, self._device, 0, np.float32, shape, address)
+        staged = dict(zip(names, _planes(staging, bucket), strict=True))
         options = ort.RunOptions()
         # Zero is what runs without an identifier use.
         graph = len(self._ready) + 1 if self._cuda_graph else _NO_GRAPH
         options.add_run_config_entry("gpu_graph_id", str(graph))
-        return _Ready(dict(zip(names, block, strict=True)), inputs, outputs, binding, options)
+        return _Ready(staging, staged, inputs, outputs, binding, options)
 
     def _device_array(self, shape: tuple[int, int], kind: type[np.generic]) -> Any:
         return ort.OrtValue.ortvalue_from_shape_and_type(shape, kind, self._device, 0)
+
+
+def _planes(block: NDArray[Any], bucket: Bucket) -> NDArray[Any]:
+    """Views (tensors, rows, length) of (tensors, stride)."""
+    return block[:, : bucket.tokens].reshape(len(block), bucket.rows, bucket.length)

@@ -20,12 +20,18 @@ logger = logging.getLogger(__name__)
 # flash 32. All of them: left to itself ONNX Runtime leaves cuDNN's out in some versions, and on
 # compute capability 9 cuDNN's is the only fused one that takes a mask of lengths.
 _SDPA_KERNELS = 1 | 2 | 4 | 8 | 16 | 32
+_CUDNN = "libcudnn.so.9"
 _CUDART = ("libcudart.so.13", "libcudart.so.12", "libcudart.so")
 
 
 def load_libraries() -> None:
     """Loads CUDA and cuDNN from NVIDIA's Python packages, where ONNX Runtime would not look."""
     ort.preload_dlls()
+    try:
+        ctypes.CDLL(_CUDNN)
+    except OSError:
+        # ONNX Runtime itself says nothing, and is slower.
+        logger.warning("%s is not found: attention will not run fused on every GPU", _CUDNN)
 
 
 def provider_options(*, cuda_graph: bool) -> dict[str, str]:

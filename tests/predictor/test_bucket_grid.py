@@ -38,7 +38,7 @@ def test_buckets_are_few_and_come_largest_first(max_seq_length, max_batch_tokens
     for bucket in buckets:
         assert bucket.length % LENGTH_STEP == 0 or bucket.length == max_seq_length
         assert bucket.rows & (bucket.rows - 1) == 0
-        # Rows and length are each rounded up, by less than a factor of two above the first step.
+        # Rows are rounded up by less than two, lengths of 16 tokens and more by at most four.
         assert bucket.rows == 1 or bucket.tokens < 8 * max_batch_tokens
 
 
