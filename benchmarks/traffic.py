@@ -193,7 +193,7 @@ def _invalid() -> list[Shot]:
         "/nowhere": [b"{}"],
     }  # fmt: skip
     shots = [
-        Shot("invalid", path[1:3], http_request(path, body))
+        Shot("invalid", "v1" if path.startswith("/v1") else "v2", http_request(path, body))
         for path, several in bodies.items()
         for body in several
     ]
