@@ -12,6 +12,7 @@ from benchmarks.offline import BUDGETS, offline
 from benchmarks.rounds import Figure, differences, interleave, ratios
 from benchmarks.setting import CLIENTS, FAKE, Setting
 from benchmarks.workload import v2_requests
+from predictor.session import ORT_SESSION
 
 FIXED_COST = "benchmarks.sessions:FixedCostSession"
 TOKENS = 384
@@ -75,7 +76,7 @@ def throughput(setting: Setting) -> list[Figure]:
     requests = v2_requests(questions)
     with (
         offline(setting.folder, questions, setting.cores.server, setting.scratch) as child,
-        setting.side_by_side(setting.on_and_off(None), requests) as servers,
+        setting.side_by_side(setting.on_and_off(ORT_SESSION), requests) as servers,
     ):
         if child.features != len(questions):
             raise BenchmarkError("a question of throughput has more than one feature")

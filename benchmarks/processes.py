@@ -127,11 +127,9 @@ def running(
         stop(*(server.process for server in servers.values()))
 
 
-def predictor(folder: Path, *, session: str | None = None, **settings: object) -> list[str]:
+def predictor(folder: Path, settings: Mapping[str, object]) -> list[str]:
     """The arguments after `python` of a predictor on loopback, REST alone unless `enable_grpc`."""
-    flags = {"model_dir": folder, "host": HOST, "enable_grpc": "false"} | settings
-    if session:
-        flags["session"] = session
+    flags = {"model_dir": folder, "host": HOST, "enable_grpc": "false"} | dict(settings)
     return ["-m", "predictor", *(text for n, v in flags.items() for text in (f"--{n}", str(v)))]
 
 

@@ -41,8 +41,8 @@ class Sizes:
     dropped: int = 2
     lone: int = 100
     many: int = 640
-    long_rounds: int = 12
-    features: int = 192
+    long_rounds: int = 24
+    features: int = 96
 
 
 QUICK = Sizes(rounds=12, dropped=1, lone=60, many=320, long_rounds=10, features=64)
@@ -73,12 +73,12 @@ class Setting:
     def against_bare(self) -> dict[str, list[str]]:
         """The predictor's defaults and the bare app, with a session that costs nothing."""
         bare = ["-m", "benchmarks.bare_app", "--model_dir", str(self.folder), "--session", FAKE]
-        return {"predictor": predictor(self.folder, session=FAKE), "bare": bare}
+        return {"predictor": predictor(self.folder, {"session": FAKE}), "bare": bare}
 
-    def on_and_off(self, session: str | None) -> dict[str, list[str]]:
+    def on_and_off(self, session: str) -> dict[str, list[str]]:
         """The predictor with and without batching."""
         return {
-            batching: predictor(self.folder, session=session, batching=batching)
+            batching: predictor(self.folder, {"session": session, "batching": batching})
             for batching in ("on", "off")
         }
 
