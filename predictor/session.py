@@ -166,7 +166,7 @@ def _load(model: Path, provider: str, options: SessionOptions) -> ort.InferenceS
 
 def _batch_tokens(provider: str, threads: int) -> int:
     """Above so many tokens a batch is no cheaper than its features one by one."""
-    return MAX_BATCH_TOKENS if provider == CUDA else min(128 + 256 * threads, MAX_BATCH_TOKENS)
+    return MAX_BATCH_TOKENS if provider == CUDA else min(256 * threads, MAX_BATCH_TOKENS)
 
 
 def _binding(
