@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,13 +52,17 @@ class Server:
 
 @contextlib.contextmanager
 def running(
-    folders: dict[str, Path], sessions: dict[str, str], logs: Path, *, grpc: bool = False
+    folders: dict[str, Path],
+    settings: Mapping[str, Mapping[str, object]],
+    logs: Path,
+    *,
+    grpc: bool = False,
 ) -> Iterator[list[Server]]:
     """Starts a predictor for each folder and stops all of them in the end, come what may.
 
     Args:
         folders: Name → artifact.
-        sessions: Name → session, where it is not the predictor's default.
+        settings: Name → settings of the predictor that are not the default.
         logs: Where each server's log goes.
         grpc: Whether gRPC is served too.
 
@@ -69,7 +73,7 @@ def running(
     try:
         for name, folder in folders.items():
             log = logs / f"{name}.log"
-            servers.append(_start(name, folder, sessions.get(name), log, grpc))
+            servers.append(_start(name, folder, settings.get(name, {}), log, grpc))
         for server in servers:
             _wait_ready(server)
         yield servers
@@ -89,13 +93,16 @@ def stop(*processes: subprocess.Popen[bytes]) -> None:
             process.wait()
 
 
-def _start(name: str, folder: Path, session: str | None, log: Path, grpc: bool) -> Server:
+def _start(
+    name: str, folder: Path, settings: Mapping[str, object], log: Path, grpc: bool
+) -> Server:
     port, grpc_port = _free_ports(2)
     command = [sys.executable, "-m", "predictor", "--model_dir", str(folder), "--host", HOST]
     command += ["--http_port", str(port)]
     command += ["--grpc_port", str(grpc_port)] if grpc else ["--enable_grpc", "false"]
-    if session:
-        command += ["--session", session]
+    # Nobody else sends here, so that nothing is to be waited for when the server stops.
+    for setting, value in {"drain_seconds": 0, **settings}.items():
+        command += [f"--{setting}", str(value)]
     with log.open("wb") as stream:
         # A session of its own: Ctrl-C reaches this process alone, which then stops the servers.
         process = subprocess.Popen(

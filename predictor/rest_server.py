@@ -46,6 +46,7 @@ class DrainingServer(_RefreshingServer):  # type: ignore[misc]  # the SDK is unt
         if self._closes_at is None:
             self._closes_at = time.monotonic() + self._drain_seconds
             self._on_drain()
+            self._ask_to_close()
         else:
             self._closes_at = 0.0
 
@@ -54,9 +55,13 @@ class DrainingServer(_RefreshingServer):  # type: ignore[misc]  # the SDK is unt
         stop = await super().on_tick(counter)
         if self._closes_at is None:
             return bool(stop)
-        if _CLOSE not in self.server_state.default_headers:
-            self.server_state.default_headers = [*self.server_state.default_headers, _CLOSE]
+        self._ask_to_close()  # uvicorn renews the headers every second
         return stop or time.monotonic() >= self._closes_at
+
+    def _ask_to_close(self) -> None:
+        headers = self.server_state.default_headers
+        if _CLOSE not in headers:
+            self.server_state.default_headers = [*headers, _CLOSE]
 
 
 class QARestServer(RESTServer):  # type: ignore[misc]

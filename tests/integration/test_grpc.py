@@ -81,8 +81,8 @@ def test_bad_requests(stub, message, code):
 
 
 def test_sigterm_stops_both_servers(make_artifact, tmp_path):
-    sessions = {"fake": "predictor.session:FakeSession"}
-    with running({"fake": make_artifact()}, sessions, tmp_path, grpc=True) as (server,):
+    settings = {"fake": {"session": "predictor.session:FakeSession"}}
+    with running({"fake": make_artifact()}, settings, tmp_path, grpc=True) as (server,):
         with grpc.insecure_channel(f"{HOST}:{server.grpc_port}") as channel:
             live = GRPCInferenceServiceStub(channel).ServerLive
             assert live(pb.ServerLiveRequest(), timeout=30, wait_for_ready=True).live

@@ -272,18 +272,18 @@ def test_a_port_in_use_is_one_line(make_artifact):
 
 
 def test_sigterm_ends_with_status_zero(make_artifact, tmp_path):
-    sessions = {"fake": "predictor.session:FakeSession"}
-    with running({"fake": make_artifact()}, sessions, tmp_path) as (server,):
+    settings = {"fake": {"session": "predictor.session:FakeSession"}}
+    with running({"fake": make_artifact()}, settings, tmp_path) as (server,):
         assert server.call("POST", V2, ask())[0] == 200
         server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(20) == 0
 
 
 def test_the_demo_stops_its_servers_whatever_happens(make_artifact, tmp_path):
-    sessions = {"fake": "predictor.session:FakeSession"}
+    settings = {"fake": {"session": "predictor.session:FakeSession"}}
     with (
         pytest.raises(KeyboardInterrupt),
-        running({"fake": make_artifact()}, sessions, tmp_path) as (server,),
+        running({"fake": make_artifact()}, settings, tmp_path) as (server,),
     ):
         raise KeyboardInterrupt
     assert server.process.poll() is not None
