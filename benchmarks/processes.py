@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -131,6 +132,12 @@ def predictor(folder: Path, settings: Mapping[str, object]) -> list[str]:
     """The arguments after `python` of a predictor on loopback, REST alone unless `enable_grpc`."""
     flags = {"model_dir": folder, "host": HOST, "enable_grpc": "false"} | dict(settings)
     return ["-m", "predictor", *(text for n, v in flags.items() for text in (f"--{n}", str(v)))]
+
+
+def exit_on_signals() -> None:
+    """Makes SIGTERM and SIGHUP end this process as an exit does: what it started is stopped."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda received, _: sys.exit(128 + received))
 
 
 def free_ports(count: int) -> list[int]:

@@ -30,7 +30,7 @@ from pathlib import Path
 from benchmarks.artifact import fp32_artifact
 from benchmarks.errors import BenchmarkError
 from benchmarks.figures import FIGURES
-from benchmarks.processes import Cores, pinned
+from benchmarks.processes import Cores, exit_on_signals, pinned
 from benchmarks.report import as_json, as_markdown
 from benchmarks.rounds import Figure
 from benchmarks.setting import QUICK, Setting, Sizes
@@ -39,6 +39,7 @@ from benchmarks.setting import QUICK, Setting, Sizes
 def main(argv: list[str] | None = None) -> int:
     """Measures; returns 1 where a bound is missed or a measurement fails."""
     arguments = _parser().parse_args(argv)
+    exit_on_signals()
     cores = Cores.pick()
     _say(f"Serving benchmark: {cores.describe()}")
     try:

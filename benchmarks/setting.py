@@ -41,11 +41,11 @@ class Sizes:
     dropped: int = 2
     lone: int = 100
     many: int = 640
-    long_rounds: int = 24
-    features: int = 96
+    long_rounds: int = 16
+    features: int = 64
 
 
-QUICK = Sizes(rounds=12, dropped=1, lone=60, many=320, long_rounds=10, features=64)
+QUICK = Sizes(rounds=12, dropped=1, lone=60, many=320, long_rounds=10, features=32)
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from benchmarks.artifact import fp32_artifact
 from benchmarks.errors import BenchmarkError
 from benchmarks.overload import Overload
 from benchmarks.prober import Probes, probing
-from benchmarks.processes import Cores, ServerProcess, pinned, predictor, running
+from benchmarks.processes import Cores, ServerProcess, exit_on_signals, pinned, predictor, running
 from benchmarks.senders import Sender
 from benchmarks.traffic import MAX_QUEUE_TOKENS, MAX_REQUEST_BYTES, PROTOCOLS, Traffic
 from benchmarks.verdict import (
@@ -73,6 +73,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     if arguments.seconds < 10:
         parser.error("--seconds must be at least 10")
+    exit_on_signals()
     cores = Cores.pick()
     _say(f"Soak: {cores.describe()}")
     try:

@@ -1,6 +1,9 @@
 """Servers are pinned, found ready, and stopped."""
 
 import os
+import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -62,3 +65,26 @@ def test_the_predictor_is_asked_for_by_its_flags(tmp_path):
         f"--model_dir {tmp_path} --host 127.0.0.1 --enable_grpc false "
         "--batching off --max_queue_tokens 5"
     )
+
+
+PARENT = f"""
+import sys, time
+from pathlib import Path
+from benchmarks.processes import Cores, exit_on_signals, running
+exit_on_signals()
+with running({{"small": ["-c", {SERVER!r}]}}, Cores.pick().server, Path(sys.argv[1])) as servers:
+    print(servers["small"].process.pid, flush=True)
+    while True:
+        time.sleep(1)
+"""
+
+
+def test_a_terminated_benchmark_leaves_no_server_behind(tmp_path):
+    command = [sys.executable, "-c", PARENT, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as parent:
+        server = int(parent.stdout.readline())
+        os.kill(server, 0)
+        parent.send_signal(signal.SIGTERM)
+        assert parent.wait(30) == 128 + signal.SIGTERM
+    with pytest.raises(ProcessLookupError):
+        os.kill(server, 0)
