@@ -42,6 +42,7 @@ class Outcome:
         seconds: From its arrival to its answer.
         retry_after: Whether the answer said when to come back; true for gRPC, which cannot.
         text: The beginning of an answer that is not 200.
+        ended: When it was over, on perf_counter's clock.
     """
 
     shot: Shot
@@ -49,6 +50,7 @@ class Outcome:
     seconds: float
     retry_after: bool = True
     text: str = ""
+    ended: float = 0.0
 
 
 class Sender:
@@ -74,7 +76,8 @@ class Sender:
                 status, retry_after, text = await send(shot)
         except (OSError, EOFError, TimeoutError, ValueError) as error:
             status, retry_after, text = NO_ANSWER, True, repr(error)
-        return Outcome(shot, status, time.perf_counter() - arrived, retry_after, text)
+        ended = time.perf_counter()
+        return Outcome(shot, status, ended - arrived, retry_after, text, ended)
 
     async def _over_rest(self, shot: Shot) -> tuple[int, bool, str]:
         reader, writer = await asyncio.open_connection(HOST, self._port)

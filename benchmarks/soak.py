@@ -40,12 +40,12 @@ from benchmarks.verdict import (
     check_statuses,
     status_table,
 )
+from predictor.feature_queue import BATCHES_AHEAD
+from predictor.session import cpu_batch_tokens
 
-MAX_BATCH_TOKENS = 4096
 SETTINGS = {
     "enable_grpc": "true",
     "batching": "on",
-    "max_batch_tokens": MAX_BATCH_TOKENS,
     "max_queue_tokens": MAX_QUEUE_TOKENS,
     "max_queue_requests": 1024,
     "max_request_bytes": MAX_REQUEST_BYTES,
@@ -103,7 +103,9 @@ def _soak(seconds: int, cores: Cores, scratch: Path) -> list[Check]:
         overload, probes = asyncio.run(_load(server, traffic, seconds))
         _say(status_table(overload.outcomes))
         rate = answered_tokens(overload.during) / seconds
-        bound = QueueBound(MAX_QUEUE_TOKENS, MAX_BATCH_TOKENS, traffic.most_tokens(), max(rate, 1))
+        # One batch more is running.
+        ahead = (BATCHES_AHEAD + 1) * cpu_batch_tokens(threads=1)
+        bound = QueueBound(MAX_QUEUE_TOKENS, ahead, traffic.most_tokens())
         return [
             *check_statuses(overload.outcomes),
             check_goodput(rate, overload.capacity),

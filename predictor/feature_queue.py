@@ -17,6 +17,8 @@ from predictor.types import Feature
 
 Owner = TypeVar("Owner")
 
+BATCHES_AHEAD = 4
+
 
 @dataclass(slots=True, eq=False)
 class Entry(Generic[Owner]):
@@ -28,6 +30,7 @@ class Entry(Generic[Owner]):
         feature: The feature.
         serial: Order of arrival.
         waiting: Whether it is still in the queue.
+        grouped: Whether it is near enough to its turn to be grouped by length.
     """
 
     owner: Owner
@@ -35,14 +38,16 @@ class Entry(Generic[Owner]):
     feature: Feature
     serial: int
     waiting: bool = field(default=True)
+    grouped: bool = field(default=False)
 
 
 class FeatureQueue(Generic[Owner]):
-    """Features by turn and by length.
+    """Features by turn and, near their turn, by length.
 
-    A turn is one batch's worth of a request's features: the first of them has its turn at the next
-    run, every further one a run later. So a request of many features keeps nobody waiting who came
-    shortly after it, and is itself never overtaken for long.
+    A feature's turn comes when as many tokens have been run since its request came as lie before
+    it in the request. So a request of many features keeps nobody waiting who comes after it, and
+    is itself overtaken only by what came before those features were due. Of the features that are
+    next, the first few batches' worth are grouped by length; nobody is overtaken by more than that.
     """
 
     def __init__(self, max_batch_tokens: int, run_overhead_tokens: int) -> None:
@@ -50,15 +55,18 @@ class FeatureQueue(Generic[Owner]):
         self.tokens = 0
         self._max_batch_tokens = max_batch_tokens
         self._run_overhead_tokens = run_overhead_tokens
-        self._runs = 0
+        self._ran = 0
+        self._waiting = 0
         self._serials = itertools.count()
-        self._by_turn: list[tuple[int, int, Entry[Owner]]] = []
-        # Both ascend by length, then by serial, which is unique: entries are never compared.
+        self._later: list[tuple[int, int, Entry[Owner]]] = []  # heap by turn
+        self._next: list[tuple[int, int, Entry[Owner]]] = []  # heap by turn
+        # The same as `_next`, ascending by length, then by serial: entries are never compared.
         self._by_length: list[tuple[int, int, Entry[Owner]]] = []
         self._lengths: list[int] = []
+        self._next_tokens = 0
 
     def __len__(self) -> int:
-        return len(self._by_length)
+        return self._waiting
 
     def push(self, owner: Owner, features: Sequence[Feature]) -> list[Entry[Owner]]:
         """Appends a request's features; their entries, by which they can be withdrawn."""
@@ -66,40 +74,57 @@ class FeatureQueue(Generic[Owner]):
         ahead = 0
         for position, feature in enumerate(features):
             entry = Entry(owner, position, feature, next(self._serials))
-            turn = self._runs + ahead // self._max_batch_tokens
-            heapq.heappush(self._by_turn, (turn, entry.serial, entry))
-            length = len(feature)
-            place = bisect_left(self._by_length, (length, entry.serial))
-            self._by_length.insert(place, (length, entry.serial, entry))
-            self._lengths.insert(place, length)
-            ahead += length
+            heapq.heappush(self._later, (self._ran + ahead, entry.serial, entry))
+            ahead += len(feature)
             entries.append(entry)
         self.tokens += ahead
+        self._waiting += len(entries)
         return entries
 
     def withdraw(self, entries: Iterable[Entry[Owner]]) -> None:
         """Removes those of the entries that still wait."""
         for entry in entries:
             if entry.waiting:
-                entry.waiting = False
-                length = len(entry.feature)
-                place = bisect_left(self._by_length, (length, entry.serial))
-                del self._by_length[place], self._lengths[place]
-                self.tokens -= length
+                self._left(entry)
+                if entry.grouped:
+                    place = bisect_left(self._by_length, (len(entry.feature), entry.serial))
+                    self._forget(place, place + 1)
 
     def take(self) -> list[Entry[Owner]]:
         """The next batch: whoever's turn it is, and those that fit with it; empty if none waits."""
-        while self._by_turn and not self._by_turn[0][2].waiting:
-            heapq.heappop(self._by_turn)
-        if not self._by_turn:
+        self._look_ahead()
+        while self._next and not self._next[0][2].waiting:
+            heapq.heappop(self._next)
+        if not self._next:
             return []
-        _, serial, entry = heapq.heappop(self._by_turn)
+        _, serial, entry = heapq.heappop(self._next)
         anchor = bisect_left(self._by_length, (len(entry.feature), serial))
         first, stop = grow(self._lengths, anchor, self._max_batch_tokens, self._run_overhead_tokens)
         batch = [entry for _, _, entry in self._by_length[first:stop]]
-        del self._by_length[first:stop], self._lengths[first:stop]
+        self._forget(first, stop)
         for entry in batch:
-            entry.waiting = False
-            self.tokens -= len(entry.feature)
-        self._runs += 1
+            self._left(entry)
+            self._ran += len(entry.feature)
         return batch
+
+    def _look_ahead(self) -> None:
+        """Moves features near their turn to where they are grouped."""
+        while self._later and self._next_tokens < BATCHES_AHEAD * self._max_batch_tokens:
+            turn, serial, entry = heapq.heappop(self._later)
+            if entry.waiting:
+                entry.grouped = True
+                length = len(entry.feature)
+                place = bisect_left(self._by_length, (length, serial))
+                self._by_length.insert(place, (length, serial, entry))
+                self._lengths.insert(place, length)
+                self._next_tokens += length
+                heapq.heappush(self._next, (turn, serial, entry))
+
+    def _forget(self, first: int, stop: int) -> None:
+        self._next_tokens -= sum(self._lengths[first:stop])
+        del self._by_length[first:stop], self._lengths[first:stop]
+
+    def _left(self, entry: Entry[Owner]) -> None:
+        entry.waiting = False
+        self.tokens -= len(entry.feature)
+        self._waiting -= 1

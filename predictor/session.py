@@ -123,7 +123,8 @@ class OrtSession:
         names = tuple(node.name for node in session.get_inputs())
         if set(names) != set(spec.inputs):
             raise ArtifactError(f"{folder}: inputs {names} differ from {spec.inputs} in its spec")
-        self.max_batch_tokens = options.max_batch_tokens or _batch_tokens(wanted, options.threads)
+        suits = MAX_BATCH_TOKENS if wanted == CUDA else cpu_batch_tokens(options.threads)
+        self.max_batch_tokens = options.max_batch_tokens or suits
         # A GPU is busy with starting kernels until the budget is reached.
         self.run_overhead_tokens = self.max_batch_tokens if wanted == CUDA else 8
         options = replace(options, max_batch_tokens=self.max_batch_tokens)
@@ -164,9 +165,9 @@ def _load(model: Path, provider: str, options: SessionOptions) -> ort.InferenceS
         raise StartupError(f"{model}: ONNX Runtime cannot load it: {error}") from error
 
 
-def _batch_tokens(provider: str, threads: int) -> int:
-    """Above so many tokens a batch is no cheaper than its features one by one."""
-    return MAX_BATCH_TOKENS if provider == CUDA else min(256 * threads, MAX_BATCH_TOKENS)
+def cpu_batch_tokens(threads: int) -> int:
+    """Above so many tokens a batch on a CPU is no cheaper than its features one by one."""
+    return min(256 * threads, MAX_BATCH_TOKENS)
 
 
 def _binding(

@@ -50,6 +50,17 @@ def test_a_long_request_is_not_overtaken_forever():
     assert taken.index("short 0") < 3
 
 
+def test_nobody_is_overtaken_by_more_than_a_few_batches():
+    """Alone in its length, the old feature still runs before the crowd behind it."""
+    queue = filled({"crowd": [50] * 20}, overhead=0)
+    queue.push("old", [feature(90)])
+    queue.push("more crowd", [feature(50)] * 50)
+    before = 0
+    while ("old", 0) not in (batch := names(queue.take())):
+        before += 50 * sum(owner == "more crowd" for owner, _ in batch)
+    assert before <= 4 * 100
+
+
 def test_what_is_withdrawn_does_not_run():
     queue = filled({"a": [10, 20]})
     entries = queue.push("b", [feature(10), feature(30)])
