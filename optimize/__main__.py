@@ -72,6 +72,11 @@ def _parser() -> argparse.ArgumentParser:
         "--model-dir", type=Path, required=True, nargs="+", help="folder of an artifact, or several"
     )
     evaluate.add_argument("--dataset", type=Path, required=True, help="SQuAD file, .json[.gz]")
+    evaluate.add_argument(
+        "--concurrency", type=_positive, default=32,
+        help="questions that wait together and share runs as they would in the server; "
+        "1 for a lone client's (int8 answers depend a little on it; default: 32)",
+    )  # fmt: skip
     _threads_argument(evaluate)
     return parser
 

@@ -17,6 +17,8 @@ from predictor.engine import Engine
 from predictor.session import ORT_SESSION
 from predictor.types import Question
 
+CONCURRENCY = 32
+
 
 def session_for(format_: str) -> str:
     """The session that runs an artifact of this format."""
@@ -24,31 +26,43 @@ def session_for(format_: str) -> str:
 
 
 def predict(
-    engine: Engine, examples: Sequence[Example], advance: Callable[[], None] = lambda: None
+    engine: Engine,
+    examples: Sequence[Example],
+    advance: Callable[[], None] = lambda: None,
+    *,
+    concurrency: int = CONCURRENCY,
 ) -> dict[str, Prediction]:
-    """Answers every question in a request of its own, as a lone client's would be.
+    """Answers every question, in the batches in which the server runs what waits together.
 
     Args:
         engine: The artifact, with its served parameters.
         examples: The questions.
         advance: Called after each question.
+        concurrency: How many questions wait together, as of so many clients; 1 for a lone one.
     """
     # A second answer is the best span wherever the empty answer comes first.
     parameters = replace(engine.parameters, top_k=2)
     predictions = {}
-    for example in examples:
-        results, _ = engine.answer([Question(example.question, example.context)], parameters)
-        best = next((answer.text for answer in results[0].answers if answer.text), "")
-        predictions[example.id] = Prediction(best, results[0].null_score_diff)
-        advance()
+    for first in range(0, len(examples), concurrency):
+        waiting = examples[first : first + concurrency]
+        questions = [Question(example.question, example.context) for example in waiting]
+        results, _ = engine.answer(questions, parameters)
+        for example, result in zip(waiting, results, strict=True):
+            best = next((answer.text for answer in result.answers if answer.text), "")
+            predictions[example.id] = Prediction(best, result.null_score_diff)
+            advance()
     return predictions
 
 
 def evaluate(
-    engine: Engine, examples: Sequence[Example], advance: Callable[[], None] = lambda: None
+    engine: Engine,
+    examples: Sequence[Example],
+    advance: Callable[[], None] = lambda: None,
+    *,
+    concurrency: int = CONCURRENCY,
 ) -> tuple[Scores, dict[str, Prediction]]:
     """The official figures at the artifact's own threshold, and the predictions behind them."""
-    predictions = predict(engine, examples, advance)
+    predictions = predict(engine, examples, advance, concurrency=concurrency)
     threshold = engine.spec.null_score_diff_threshold
     return squad.score(examples, predictions, threshold), predictions
 
@@ -62,7 +76,7 @@ def main(arguments: argparse.Namespace) -> int:
             session = session_for(read_spec(folder).format)
             engine = Engine.load(folder, session=session, threads=arguments.threads)
             with progress.task(str(folder), len(examples)) as advance:
-                scores, _ = evaluate(engine, examples, advance)
+                scores, _ = evaluate(engine, examples, advance, concurrency=arguments.concurrency)
             figures[str(folder)] = asdict(scores)
     sys.stdout.write(json.dumps(figures, indent=2) + "\n")
     return 0
