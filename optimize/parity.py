@@ -80,6 +80,8 @@ def compare(
             # numpy's max keeps a value that is not a number, Python's loses it.
             difference = float(np.max([difference, np.max(np.abs(np.subtract(a, b)))]))
             largest = float(np.max([largest, np.max(np.abs(b))]))
+        if not np.isfinite(difference):
+            return Parity(difference, largest, 0.0)  # there are no spans to compare
         texts = [
             e.extract([question], features, logits, e.parameters)[0].answers[0].text
             for e, logits in ((engine, ours), (reference, theirs))

@@ -50,7 +50,6 @@ def test_a_logit_that_is_no_number_fails_the_gate(make_artifact, fake_engine, mo
     monkeypatch.setattr(
         other, "run", lambda features: [Logits(*(x[: len(f)] for x in nan[0])) for f in features]
     )
-    monkeypatch.setattr(other, "extract", fake_engine.extract)
     found = parity.compare(other, fake_engine, QUESTIONS[:1])
     assert np.isnan(found.max_logit_difference)
     with pytest.raises(GateFailed):
