@@ -7,10 +7,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from loadtest.options import add_options
 from optimize.__main__ import _parser
 from predictor.codecs import OUTPUTS
+from predictor.errors import PredictorError
+from predictor.metrics import Metrics
 from predictor.settings import PREFIX, Settings
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -83,3 +86,25 @@ def test_make_help_lists_every_target():
     done = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, timeout=60)
     for target in ("demo", "test", "lint", "help"):
         assert f"make {target}" in done.stdout
+
+
+SERVING = (ROOT / "docs" / "serving.md").read_text(encoding="utf-8")
+
+
+def test_every_metric_is_documented():
+    registry = CollectorRegistry()
+    Metrics(registry)
+    names = {metric.name + "_total" * (metric.type == "counter") for metric in registry.collect()}
+    assert names == set(re.findall(r"`(spanserve_\w+)", SERVING))
+
+
+def test_every_status_is_documented():
+    def tree(error):
+        yield error
+        for child in error.__subclasses__():
+            yield from tree(child)
+
+    rows = re.findall(r"^\| (\d{3}) \| (\w+) \|", SERVING, flags=re.MULTILINE)
+    assert {(e.http_status, e.grpc_status) for e in tree(PredictorError)} == {
+        (int(http), grpc) for http, grpc in rows
+    }
