@@ -17,6 +17,9 @@ import numpy as np
 
 from predictor.types import Batch, Feature
 
+ALONE = -1
+"""As `run_overhead_tokens`: no feature joins another, not even one of its length."""
+
 
 def grow(
     lengths: Sequence[int], anchor: int, max_batch_tokens: int, run_overhead_tokens: int
@@ -27,7 +30,7 @@ def grow(
         lengths: Tokens of the waiting features, ascending.
         anchor: Position in `lengths` of the feature that must run.
         max_batch_tokens: Most rows × longest, padding counted; a longer feature runs alone.
-        run_overhead_tokens: Most padding that joining may cost; negative: every feature alone.
+        run_overhead_tokens: Most padding that joining may cost; ALONE for none.
 
     Returns:
         Half-open range of positions that includes the anchor.

@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 
 from predictor.admission import Admission
+from predictor.batch_plan import ALONE
 from predictor.engine import Engine
 from predictor.errors import InternalError, PredictorError, StartupError
 from predictor.feature_queue import Entry, FeatureQueue
@@ -25,7 +26,6 @@ from predictor.types import Question, Result, SpanParameters, Timings
 
 logger = logging.getLogger(__name__)
 
-_ALONE = -1  # run_overhead_tokens with which no feature joins another
 # The session's thread leaves longer texts to the helpers: its next run may be due before.
 _SHORT_TEXT = 20_000
 
@@ -61,7 +61,7 @@ class Batcher:
         """
         self._engine = engine
         self._on_run = on_run
-        overhead = engine.session.run_overhead_tokens if batching else _ALONE
+        overhead = engine.session.run_overhead_tokens if batching else ALONE
         self._queue: FeatureQueue[Job] = FeatureQueue(engine.session.max_batch_tokens, overhead)
         self.admission = Admission(max_queue_requests, max_queue_tokens)
         self._fresh: deque[Job] = deque()  # to be tokenized

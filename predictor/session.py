@@ -15,6 +15,7 @@ import onnxruntime as ort
 
 from predictor import cuda
 from predictor.artifact import MODEL_FILES, ArtifactSpec
+from predictor.batch_plan import ALONE
 from predictor.binding import Binding, BucketBinding, ExactBinding, PlainBinding
 from predictor.bucket_grid import BucketGrid
 from predictor.errors import ArtifactError, StartupError
@@ -26,6 +27,7 @@ ORT_SESSION = "predictor.session:OrtSession"
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
 MAX_BATCH_TOKENS = 4096
+_CPU_OVERHEAD_TOKENS = 8
 _RUNTIMES = ("onnxruntime", "onnxruntime-gpu")
 # Part of every message with which ONNX Runtime refuses to capture a model.
 _GRAPH_REFUSED = "graph capture feature"
@@ -125,8 +127,7 @@ class OrtSession:
             raise ArtifactError(f"{folder}: inputs {names} differ from {spec.inputs} in its spec")
         suits = MAX_BATCH_TOKENS if wanted == CUDA else cpu_batch_tokens(options.threads)
         self.max_batch_tokens = options.max_batch_tokens or suits
-        # A GPU is busy with starting kernels until the budget is reached.
-        self.run_overhead_tokens = self.max_batch_tokens if wanted == CUDA else 8
+        self.run_overhead_tokens = _run_overhead_tokens(wanted, spec, self.max_batch_tokens)
         options = replace(options, max_batch_tokens=self.max_batch_tokens)
         self._binding = _binding(session, spec, wanted, options)
 
@@ -163,6 +164,14 @@ def _load(model: Path, provider: str, options: SessionOptions) -> ort.InferenceS
                 f"start with --cuda_graph off ({error})"
             ) from error
         raise StartupError(f"{model}: ONNX Runtime cannot load it: {error}") from error
+
+
+def _run_overhead_tokens(provider: str, spec: ArtifactSpec, max_batch_tokens: int) -> int:
+    if provider == CUDA:
+        return max_batch_tokens  # it is busy with starting kernels until the budget is reached
+    # Dynamic quantization takes an activation's range over the batch: in company an answer would
+    # be another one, and on a CPU company gains next to nothing.
+    return ALONE if spec.precision == "int8" else _CPU_OVERHEAD_TOKENS
 
 
 def cpu_batch_tokens(threads: int) -> int:

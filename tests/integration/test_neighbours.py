@@ -41,3 +41,8 @@ def test_features_that_wait_together_are_evaluated_as_they_are_served(fp32, exam
     assert max(rows) > 1
     assert sum(rows) >= 32
     assert all(n == 1 or n * longest <= engine.session.max_batch_tokens for n, longest in shapes)
+
+
+def test_int8_features_run_alone_so_that_company_cannot_change_their_answers(built, examples):
+    engine = Engine.load(built("int8") / "qa" / "1")
+    assert predict(engine, examples, concurrency=1) == predict(engine, examples, concurrency=32)
