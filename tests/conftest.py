@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from predictor.artifact import ArtifactSpec, LayerShape, digest, write_spec
 from predictor.engine import Engine
@@ -14,6 +16,10 @@ from predictor.tokenization import FeatureTokenizer
 
 ROOT = Path(__file__).resolve().parent.parent
 FAKE_SESSION = "predictor.session:FakeSession"
+
+# In CI the same examples every time; elsewhere new ones, and those that failed before.
+settings.register_profile("spanserve", deadline=None, derandomize=bool(os.environ.get("CI")))
+settings.load_profile("spanserve")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,6 +1,5 @@
 """The same bad inputs on V1, V2 JSON, V2 binary and gRPC: one meaning, and no harm."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,13 +8,7 @@ import pytest
 
 from tests.integration import oip_schema
 from tests.integration.calls import ANSWER, OVER_THE_LIMIT, Inquiry, call
-
-# What only a defect of the server, or its language, would say to a client.
-INTERNAL = re.compile(
-    r"Traceback|File \"|\.py\b|\w(Error|Exception|Warning)\b|\bNone(Type)?\b|object at 0x"
-    r"|pydantic|kserve|numpy|starlette"
-)
-
+from tests.wording import INTERNAL
 
 REST = ("v1", "v2_json", "v2_binary")
 GRPC = ("grpc", "grpc_raw")

@@ -57,7 +57,7 @@ def test_ids_are_echoed_or_made():
         ({}, "must be a list of objects"),
         (["question"], "must be a list of objects"),
         ([{"name": "question"}], r"inputs\[0\] must have a name and a datatype"),
-        ([tensor("question", ["a"], datatype="FP32")], "datatype FP32"),
+        ([tensor("question", ["a"], datatype="FP32")], "datatype 'FP32'"),
         ([tensor("question", ["a"], [2])], "does not fit shape"),
         ([tensor("question", ["a", "b"], [1, 2])], "shape"),
         ([tensor("question", ["a"], [True])], "whole numbers"),
