@@ -32,7 +32,10 @@ _FIELDS = st.builds(
 _VALUES = st.one_of(
     st.sampled_from(_JUNK), st.integers(), st.floats(), st.text(max_size=8), _FIELDS
 )
-_NAMES = ["id", "inputs", "outputs", "parameters", "data", "top_k", "timeout", "binary_data_size"]
+_NAMES = [
+    "id", "inputs", "outputs", "data", "binary_data_size", "binary_data_output",
+    "top_k", "max_answer_length", "null_score_diff_threshold", "timeout",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,11 @@ class Damage:
         if not nodes:
             return
         owner, key = nodes[self.node % len(nodes)]
-        if self.kind == "drop":
+        if self.kind == "parameter" and isinstance(payload, dict):
+            payload["parameters"] = {self.name: copy.deepcopy(self.value)}
+        elif self.kind == "output" and isinstance(payload, dict):
+            payload["outputs"] = [{"name": copy.deepcopy(self.value)}]
+        elif self.kind == "drop":
             del owner[key]
         elif self.kind == "replace":
             owner[key] = copy.deepcopy(self.value)
@@ -68,7 +75,7 @@ DAMAGES = st.lists(
     st.builds(
         Damage,
         st.integers(0, 40),
-        st.sampled_from(["drop", "replace", "replace", "wrap", "double", "add"]),
+        st.sampled_from(["replace", "drop", "wrap", "double", "add", "parameter", "output"]),
         _VALUES,
         st.sampled_from(_NAMES) | st.text(max_size=5),
     ),
