@@ -5,6 +5,7 @@ for a real server.
 """
 
 import json
+from collections import Counter
 
 import pytest
 from hypothesis import given, settings
@@ -138,6 +139,27 @@ def requests(draw):
 @given(requests())
 def test_any_request(client, request_):
     exchange(client, request_)
+
+
+def outcomes(client):
+    """How many inference requests ended with each status."""
+    (metric,) = (m for m in client.registry.collect() if m.name == "spanserve_requests")
+    counts = Counter()
+    for sample in metric.samples:
+        if sample.name.endswith("_total"):
+            counts[sample.labels["status"]] += int(sample.value)
+    return counts
+
+
+@settings(max_examples=HUNG_UP)
+@given(asks(), st.sampled_from([V1, V2, "/v2/models/no/infer"]), st.integers(0, 400))
+def test_a_client_that_hangs_up_within_its_body(client, ask, path, position):
+    content = body(generated.v1(ask) if path == V1 else generated.v2(ask))
+    before = outcomes(client)
+    request = Request("POST", path, split(content, position)[:1], [JSON], hangs_up=True)
+    response = client.send(request)
+    assert response.status in (0, 404)
+    assert outcomes(client) - before == {str(response.status or 499): 1}
 
 
 def test_there_are_20000_inputs():
