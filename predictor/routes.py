@@ -1,4 +1,4 @@
-"""REST: V2 to the letter, V1 prediction, and the artifact's description.
+"""REST: V2 to the letter, V1 for this model, and the artifact's description.
 
 KServe's own V2 routes refuse every version, fill absent members with null (which the protocol's
 schema does not allow), decode a body three times, and take JSON only with the right content type.
@@ -42,6 +42,8 @@ class Routes:
         routes.append(Route("/v2/models/{model}/artifact", self.artifact, methods=["GET"]))
         routes.append(Route("/v2/health/ready", self.server_ready, methods=["GET"]))
         routes.append(Route("/v1/models/{model}:predict", self.predict, methods=["POST"]))
+        # The SDK would log a traceback for every name that it does not know.
+        routes.append(Route("/v1/models/{model}", self.ready, methods=["GET"]))
         # The SDK would answer with 501 and speak of a host that it could not find.
         routes.append(Route("/v1/models/{model}:explain", self.explain, methods=["POST"]))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,17 +52,33 @@ class Response:
     ended: bool = False
 
 
+class Tracebacks(logging.Handler):
+    """Keeps what is logged with a traceback: what was taken for a defect."""
+
+    def __init__(self) -> None:
+        """Keeps nothing yet."""
+        super().__init__()
+        self.messages: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Looks at a record."""
+        if record.exc_info:
+            self.messages.append(f"{record.getMessage()} {record.exc_info[1]!r}")
+
+
 class Client:
     """Sends requests to an application, one at a time."""
 
     def __init__(self, app: FastAPI, registry: CollectorRegistry, runner: asyncio.Runner) -> None:
         """Takes the application, where it counts, and what runs it."""
         self.registry = registry
+        self.tracebacks = Tracebacks()
         self._app = app
         self._runner = runner
 
     def send(self, request: Request) -> Response:
         """The response; raises what the application raises, TimeoutError where it hangs."""
+        self.tracebacks.messages.clear()
         return self._runner.run(asyncio.wait_for(self._exchange(request), SECONDS))
 
     async def _exchange(self, request: Request) -> Response:
@@ -127,8 +144,13 @@ def application(folder: Path, session: str) -> Iterator[Client]:
             drain_seconds=0.0,
             on_drain=lambda: None,
         ).create_application()
-        yield Client(app, registry, runner)
-    model.stop()
+        client = Client(app, registry, runner)
+        logging.getLogger().addHandler(client.tracebacks)
+        try:
+            yield client
+        finally:
+            logging.getLogger().removeHandler(client.tracebacks)
+            model.stop()
 
 
 def _scope(request: Request) -> dict[str, object]:

@@ -94,6 +94,7 @@ def log_of_all(server, stub):
     for case in CASES.values():
         for protocol in (*REST, *GRPC):
             refusal(server, stub, protocol, case.inquiry)
+    assert call(server, "GET", "/v1/models/nobody").status == 404
     return server.log.read_text()[before:]
 
 

@@ -70,6 +70,7 @@ def exchange(client, request):
     """Sends a request and checks what comes back as far as any answer can be checked."""
     response = client.send(request)
     assert response.ended
+    assert client.tracebacks.messages == []
     asked_for = (503, 504) if b"timeout" in b"".join(request.parts) else ()
     assert response.status < 500 or response.status in asked_for, response
     kind = response.headers.get("content-type", "")
@@ -159,6 +160,7 @@ def test_a_client_that_hangs_up_within_its_body(client, ask, path, position):
     request = Request("POST", path, split(content, position)[:1], [JSON], hangs_up=True)
     response = client.send(request)
     assert response.status in (0, 404)
+    assert client.tracebacks.messages == []
     assert outcomes(client) - before == {str(response.status or 499): 1}
 
 
