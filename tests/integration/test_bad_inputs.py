@@ -87,6 +87,13 @@ def test_a_bad_input_has_one_text_on_every_v2_transport(server, stub, name):
     assert len(set(texts.values())) == 1, texts
 
 
+@pytest.mark.parametrize("letter", ["n", "🐖"])
+def test_a_name_that_is_too_long_to_repeat_is_still_not_found(server, stub, letter):
+    status, text = refusal(server, stub, "grpc", Inquiry(model=letter * 20_000))
+    assert status == "NOT_FOUND"
+    assert text.startswith(f"model {letter}")
+
+
 @pytest.fixture(scope="module")
 def log_of_all(server, stub):
     """What the server logs while it refuses every case on every protocol."""
