@@ -16,7 +16,7 @@ import numpy as np
 import orjson
 
 from predictor.errors import InvalidRequest
-from predictor.tensors import Tensor, text
+from predictor.tensors import Tensor, shown, text
 from predictor.types import Answer, Question, Result, SpanParameters
 
 INPUTS: list[dict[str, Any]] = [
@@ -62,7 +62,9 @@ def decode_v2(
     columns: dict[str, Tensor] = {}
     for tensor in tensors:
         if tensor.name not in ("question", "context"):
-            raise InvalidRequest(f"unknown input {tensor.name!r}; inputs are question and context")
+            raise InvalidRequest(
+                f"unknown input {shown(tensor.name)}; inputs are question and context"
+            )
         if tensor.name in columns:
             raise InvalidRequest(f"input {tensor.name!r} is given twice")
         columns[tensor.name] = tensor
@@ -109,11 +111,17 @@ def parse_json(body: bytes | memoryview) -> dict[str, Any]:
 
 
 def check_outputs(names: Sequence[object]) -> tuple[str, ...]:
-    """The names of requested outputs, all of them where none is; raises InvalidRequest."""
-    for name in names:
+    """The names of requested outputs, each once, or all; raises InvalidRequest."""
+    asked: dict[str, None] = {}
+    for index, name in enumerate(names):
+        if not isinstance(name, str):
+            raise InvalidRequest(f"outputs[{index}] must have a name")
         if name not in OUTPUT_NAMES:
-            raise InvalidRequest(f"unknown output {name!r}; outputs are {', '.join(OUTPUT_NAMES)}")
-    return tuple(map(str, names)) or OUTPUT_NAMES
+            raise InvalidRequest(
+                f"unknown output {shown(name)}; outputs are {', '.join(OUTPUT_NAMES)}"
+            )
+        asked[name] = None
+    return tuple(asked) or OUTPUT_NAMES
 
 
 def encode_v2(results: Sequence[Result], top_k: int, names: Sequence[str]) -> list[Tensor]:
@@ -167,7 +175,7 @@ def _instance(index: int, instance: object) -> Question:
         raise InvalidRequest(f"instances[{index}] must be an object with question and context")
     unknown = set(instance) - {"question", "context"}
     if unknown:
-        raise InvalidRequest(f"instances[{index}] has an unknown field {min(unknown)!r}")
+        raise InvalidRequest(f"instances[{index}] has an unknown field {shown(min(unknown))}")
     for name in ("question", "context"):
         if name not in instance:
             raise InvalidRequest(f"instances[{index}] has no {name}")
@@ -185,7 +193,9 @@ def _parameters(
         return defaults, None
     unknown = set(given) - _IGNORED - set(_OWN)
     if unknown:
-        raise InvalidRequest(f"unknown parameter {min(unknown)!r}; known are {', '.join(_OWN)}")
+        raise InvalidRequest(
+            f"unknown parameter {shown(min(unknown))}; known are {', '.join(_OWN)}"
+        )
     for name, value in given.items():
         if value is None:
             raise InvalidRequest(f"parameter {name} has no value")
@@ -216,5 +226,5 @@ def _number(given: Mapping[str, Any], name: str) -> float:
         if not np.isfinite(number):
             raise ValueError
     except (ValueError, OverflowError) as error:
-        raise InvalidRequest(f"parameter {name} must be a number, not {value!r}") from error
+        raise InvalidRequest(f"parameter {name} must be a finite number") from error
     return number

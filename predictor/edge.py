@@ -10,6 +10,7 @@ import contextlib
 import logging
 import time
 
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from predictor.errors import RequestTooLarge
@@ -56,6 +57,11 @@ class Edge:
         except asyncio.CancelledError:
             if not exchange.hung_up:
                 raise
+        except ClientDisconnect:
+            pass  # within its body: there is nobody to answer, and nothing wrong with the server
+        except Exception:
+            exchange.status = 500  # which is sent outside of this layer
+            raise
         finally:
             exchange.close()
             self._metrics.outcome(protocol, str(exchange.status))

@@ -1,4 +1,4 @@
-"""REST: V2 to the letter, V1 prediction, and the artifact's description.
+"""REST: V2 to the letter, V1 for this model, and the artifact's description.
 
 KServe's own V2 routes refuse every version, fill absent members with null (which the protocol's
 schema does not allow), decode a body three times, and take JSON only with the right content type.
@@ -18,7 +18,7 @@ from starlette.routing import Route
 
 from predictor import codecs, v2_rest
 from predictor.codecs import INPUTS, OUTPUTS
-from predictor.errors import NotReady
+from predictor.errors import InvalidRequest, NotReady
 from predictor.model import QAModel
 
 PLATFORMS = {"onnx": "onnxruntime_onnx", "torch": "pytorch_safetensors"}
@@ -42,6 +42,10 @@ class Routes:
         routes.append(Route("/v2/models/{model}/artifact", self.artifact, methods=["GET"]))
         routes.append(Route("/v2/health/ready", self.server_ready, methods=["GET"]))
         routes.append(Route("/v1/models/{model}:predict", self.predict, methods=["POST"]))
+        # The SDK would log a traceback for every name that it does not know.
+        routes.append(Route("/v1/models/{model}", self.ready, methods=["GET"]))
+        # The SDK would answer with 501 and speak of a host that it could not find.
+        routes.append(Route("/v1/models/{model}:explain", self.explain, methods=["POST"]))
 
     async def infer(self, request: Request) -> Response:
         """Answers a V2 request, JSON or with binary tensors."""
@@ -71,6 +75,11 @@ class Routes:
             "server-timing": timings.server_timing(),
         }
         return Response(codecs.encode_v1(results, call.parameters.top_k), headers=headers)
+
+    async def explain(self, request: Request) -> Response:
+        """V1's explanations, which the model has none of; raises InvalidRequest."""
+        self._check(request)
+        raise InvalidRequest(f"model {self._model.name} has no explanations")
 
     async def metadata(self, request: Request) -> Response:
         """Name, version and tensors of the model."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import reprlib
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ import numpy as np
 from predictor.errors import InvalidRequest
 
 _LENGTH = struct.Struct("<I")
+_BRIEF = reprlib.Repr()
+_BRIEF.maxstring = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +35,17 @@ class Tensor:
     values: Sequence[Any]
 
 
+def shown(value: str | list[int]) -> str:
+    """What a client wrote, cut to what an error's text has room for."""
+    return _BRIEF.repr(value)
+
+
 _DTYPES = {"FP32": "<f4", "INT64": "<i8"}
 
 
 def misfit(name: str, shape: Sequence[int]) -> InvalidRequest:
     """What is said of contents that are not as many as the shape says."""
-    return InvalidRequest(f"input {name!r}: its data does not fit shape {list(shape)}")
+    return InvalidRequest(f"input {shown(name)}: its data does not fit shape {shown(list(shape))}")
 
 
 def check_strings(name: str, datatype: str, shape: Sequence[int]) -> int:
@@ -47,10 +55,11 @@ def check_strings(name: str, datatype: str, shape: Sequence[int]) -> int:
         InvalidRequest: It is not BYTES of shape [n] or [n, 1].
     """
     if datatype != "BYTES":
-        raise InvalidRequest(f"input {name!r} has datatype {datatype}, not BYTES")
+        raise InvalidRequest(f"input {shown(name)} has datatype {shown(datatype)}, not BYTES")
     if len(shape) not in (1, 2) or (len(shape) == 2 and shape[1] != 1) or min(shape) < 1:
         raise InvalidRequest(
-            f"input {name!r} has shape {list(shape)}; it must be [n] or [n, 1], n at least 1"
+            f"input {shown(name)} has shape {shown(list(shape))}; "
+            "it must be [n] or [n, 1], n at least 1"
         )
     return shape[0]
 

@@ -24,6 +24,8 @@ from predictor.errors import InternalError, InvalidRequest, PredictorError, Queu
 logger = logging.getLogger(__name__)
 
 GRPC = "v2-grpc"
+# Details travel in a header, up to twelve bytes a character; clients take 8 KiB of headers.
+_MOST_DETAILS = 500
 
 
 def add_exception_handlers(app: FastAPI) -> None:
@@ -91,7 +93,7 @@ class GrpcRefusals(AsyncServerInterceptor):  # type: ignore[misc]  # untyped pac
             _log(refusal, path=method_name, status=status)
             if isinstance(refusal, QueueFull):
                 context.set_trailing_metadata((("retry-after", str(refusal.retry_after)),))
-            await context.abort(StatusCode[status], str(refusal))
+            await context.abort(StatusCode[status], str(refusal)[:_MOST_DETAILS])
         finally:
             if counted:
                 self._outcome(GRPC, status)

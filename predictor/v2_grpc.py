@@ -12,7 +12,7 @@ from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 
 from predictor.codecs import Call, check_outputs, decode_v2, encode_v2
 from predictor.errors import InvalidRequest
-from predictor.tensors import Tensor, check_strings, misfit, pack, unpack_strings
+from predictor.tensors import Tensor, check_strings, misfit, pack, shown, unpack_strings
 from predictor.types import Result, SpanParameters, Timings
 
 # Of InferParameter, in the protocol's own definition; and protobuf's wire types.
@@ -77,7 +77,7 @@ def _input(given: pb.ModelInferRequest.InferInputTensor, raw: bytes | None) -> T
     count = check_strings(given.name, given.datatype, shape)
     if raw is not None:
         if given.HasField("contents"):
-            raise InvalidRequest(f"input {given.name!r} has both contents and raw contents")
+            raise InvalidRequest(f"input {shown(given.name)} has both contents and raw contents")
         return Tensor(given.name, "BYTES", shape, unpack_strings(raw, shape, given.name))
     values = list(given.contents.bytes_contents)
     if len(values) != count:
@@ -89,10 +89,7 @@ def _parameters(given: Mapping[str, pb.InferParameter]) -> dict[str, Any]:
     values = {}
     for name, parameter in given.items():
         kind = parameter.WhichOneof("parameter_choice")
-        value = getattr(parameter, kind) if kind else _newer_value(parameter)
-        if value is None:
-            raise InvalidRequest(f"parameter {name} has no value")
-        values[name] = value
+        values[name] = getattr(parameter, kind) if kind else _newer_value(parameter)
     return values
 
 

@@ -16,10 +16,11 @@ import orjson
 
 from predictor.codecs import Call, check_outputs, decode_v2, encode_v2, parse_json
 from predictor.errors import InvalidRequest
-from predictor.tensors import Tensor, check_strings, misfit, pack, unpack_strings
+from predictor.tensors import Tensor, check_strings, misfit, pack, shown, unpack_strings
 from predictor.types import Result, SpanParameters
 
 BINARY_HEADER = "inference-header-content-length"
+_MOST_DIGITS = 20  # int() refuses thousands of them with an error of its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +118,8 @@ def _split(body: bytes, header_length: str | None) -> tuple[memoryview, memoryvi
     whole = memoryview(body)
     if header_length is None:
         return whole, whole[:0]
-    if not (header_length.isascii() and header_length.isdigit()) or int(header_length) > len(body):
+    digits = header_length.isascii() and header_length.isdigit()
+    if not digits or len(header_length) > _MOST_DIGITS or int(header_length) > len(body):
         raise InvalidRequest(f"header {BINARY_HEADER} does not fit the body")
     length = int(header_length)
     return whole[:length], whole[length:]
@@ -146,7 +148,7 @@ def _input(given: Mapping[str, Any], index: int, raw: memoryview) -> tuple[Tenso
 def _flat(data: object, shape: Sequence[int], name: str) -> list[Any]:
     """Row-major values of data that is flat, or nested as its shape is."""
     if not isinstance(data, list):
-        raise InvalidRequest(f"input {name!r} has no list of data")
+        raise InvalidRequest(f"input {shown(name)} has no list of data")
     values = data
     if len(shape) == 2 and any(isinstance(row, list) for row in data):
         if not all(isinstance(row, list) and len(row) == shape[1] for row in data):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from predictor.artifact import ArtifactSpec, LayerShape, digest, write_spec
 from predictor.engine import Engine
@@ -14,6 +16,10 @@ from predictor.tokenization import FeatureTokenizer
 
 ROOT = Path(__file__).resolve().parent.parent
 FAKE_SESSION = "predictor.session:FakeSession"
+
+# In CI the same examples every time; elsewhere new ones, and those that failed before.
+settings.register_profile("spanserve", deadline=None, derandomize=bool(os.environ.get("CI")))
+settings.load_profile("spanserve")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -37,41 +43,51 @@ def squad2_dev() -> Path:
     return path
 
 
+def _write_artifact(folder: Path, checkpoint: Path, changes: dict[str, object]) -> Path:
+    """Makes a folder with a real tokenizer and a model file that only FakeSession can serve."""
+    folder.mkdir()
+    shutil.copy(checkpoint / "tokenizer.json", folder)
+    (folder / "model.onnx").write_bytes(b"no model, but bytes")
+    spec = {
+        "format": "onnx",
+        "name": "qa",
+        "version": 3,
+        "build_id": "0" * 64,
+        "source": "fake",
+        "precision": "fp32",
+        "target": "cpu",
+        "opset": 18,
+        "density": 1.0,
+        "layers": [LayerShape(heads=2, feed_forward=8)],
+        "inputs": ["input_ids", "attention_mask", "token_type_ids"],
+        "pad_token_id": 0,
+        "max_seq_length": 64,
+        "doc_stride": 16,
+        "n_best_size": 20,
+        "max_answer_length": 30,
+        "null_score_diff_threshold": 0.0,
+        "files": {f: digest(folder / f) for f in ("model.onnx", "tokenizer.json")},
+        "tools": {},
+        "figures": {},
+    } | changes
+    write_spec(folder, ArtifactSpec.model_validate(spec))
+    return folder
+
+
 @pytest.fixture
 def make_artifact(tmp_path: Path, checkpoint: Path) -> Callable[..., Path]:
-    """Makes a folder with a real tokenizer and a model file that only FakeSession can serve."""
+    """Makes artifacts for FakeSession."""
 
     def make(name: str = "artifact", **changes: object) -> Path:
-        folder = tmp_path / name
-        folder.mkdir()
-        shutil.copy(checkpoint / "tokenizer.json", folder)
-        (folder / "model.onnx").write_bytes(b"no model, but bytes")
-        spec = {
-            "format": "onnx",
-            "name": "qa",
-            "version": 3,
-            "build_id": "0" * 64,
-            "source": "fake",
-            "precision": "fp32",
-            "target": "cpu",
-            "opset": 18,
-            "density": 1.0,
-            "layers": [LayerShape(heads=2, feed_forward=8)],
-            "inputs": ["input_ids", "attention_mask", "token_type_ids"],
-            "pad_token_id": 0,
-            "max_seq_length": 64,
-            "doc_stride": 16,
-            "n_best_size": 20,
-            "max_answer_length": 30,
-            "null_score_diff_threshold": 0.0,
-            "files": {f: digest(folder / f) for f in ("model.onnx", "tokenizer.json")},
-            "tools": {},
-            "figures": {},
-        } | changes
-        write_spec(folder, ArtifactSpec.model_validate(spec))
-        return folder
+        return _write_artifact(tmp_path / name, checkpoint, changes)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def fake_artifact(tmp_path_factory: pytest.TempPathFactory, checkpoint: Path) -> Path:
+    """An artifact for FakeSession that nobody changes."""
+    return _write_artifact(tmp_path_factory.mktemp("fake") / "artifact", checkpoint, {})
 
 
 @pytest.fixture

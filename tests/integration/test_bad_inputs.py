@@ -1,6 +1,5 @@
 """The same bad inputs on V1, V2 JSON, V2 binary and gRPC: one meaning, and no harm."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,13 +8,7 @@ import pytest
 
 from tests.integration import oip_schema
 from tests.integration.calls import ANSWER, OVER_THE_LIMIT, Inquiry, call
-
-# What only a defect of the server, or its language, would say to a client.
-INTERNAL = re.compile(
-    r"Traceback|File \"|\.py\b|\w(Error|Exception|Warning)\b|\bNone(Type)?\b|object at 0x"
-    r"|pydantic|kserve|numpy|starlette"
-)
-
+from tests.wording import INTERNAL
 
 REST = ("v1", "v2_json", "v2_binary")
 GRPC = ("grpc", "grpc_raw")
@@ -94,6 +87,13 @@ def test_a_bad_input_has_one_text_on_every_v2_transport(server, stub, name):
     assert len(set(texts.values())) == 1, texts
 
 
+@pytest.mark.parametrize("letter", ["n", "🐖"])
+def test_a_name_that_is_too_long_to_repeat_is_still_not_found(server, stub, letter):
+    status, text = refusal(server, stub, "grpc", Inquiry(model=letter * 20_000))
+    assert status == "NOT_FOUND"
+    assert text.startswith(f"model {letter}")
+
+
 @pytest.fixture(scope="module")
 def log_of_all(server, stub):
     """What the server logs while it refuses every case on every protocol."""
@@ -101,6 +101,7 @@ def log_of_all(server, stub):
     for case in CASES.values():
         for protocol in (*REST, *GRPC):
             refusal(server, stub, protocol, case.inquiry)
+    assert call(server, "GET", "/v1/models/nobody").status == 404
     return server.log.read_text()[before:]
 
 

@@ -190,6 +190,7 @@ REFUSALS = {
     "parameter of a wrong type": ("POST", V2, ask(top_k={}), 400),
     "outputs of a wrong type": ("POST", V2, ask() | {"outputs": {"name": "answer"}}, 400),
     "outputs without name": ("POST", V2, ask() | {"outputs": [{}]}, 400),
+    "explanations": ("POST", "/v1/models/qa:explain", {"instances": []}, 400),
     "unknown output": ("POST", V2, ask() | {"outputs": [{"name": "nothing"}]}, 400),
 }
 

@@ -140,3 +140,20 @@ def test_v1_response():
     assert one[0] == {"answer": "é", "score": 0.75, "start": 3, "end": 4}
     several = json.loads(codecs.encode_v1(RESULTS, 2))["predictions"]
     assert [len(answers) for answers in several] == [2, 1]
+
+
+def test_a_parameter_of_deep_lists_is_refused():
+    deep = b"[" * 1000 + b"]" * 1000  # deeper than Python's own repr can follow
+    instances = b'[{"question": "a", "context": "c"}]'
+    body = b'{"instances": ' + instances + b', "parameters": {"top_k": ' + deep + b"}}"
+    with pytest.raises(InvalidRequest, match="top_k must be a finite number"):
+        codecs.decode_v1(body, DEFAULTS, 512)
+
+
+def test_a_refusal_repeats_no_more_of_a_name_than_tells_it():
+    with pytest.raises(InvalidRequest, match="^.{1,200}$"):
+        decode(column("n" * 100_000, "a"))
+
+
+def test_an_output_that_is_asked_for_twice_is_given_once():
+    assert codecs.check_outputs(["score", "answer", "score"]) == ("score", "answer")

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from starlette.requests import Request
 
 from predictor.edge import Edge, protocol_of
 from predictor.errors import RequestTooLarge
@@ -124,3 +125,24 @@ def test_a_cancelled_server_task_stays_cancelled():
 
     with pytest.raises(asyncio.CancelledError):
         exchange(app, part(b"a"))
+
+
+def test_a_client_that_hangs_up_within_its_body_is_no_defect():
+    async def app(scope, receive, send):
+        await Request(scope | {"headers": []}, receive).body()
+
+    sent, outcomes = exchange(app, part(b"a", more=True))
+    assert (sent, outcomes) == ([], [("v2-rest", "499")])
+
+
+def test_a_defect_is_counted_as_one():
+    counter = Counter()
+
+    async def app(scope, receive, send):
+        raise ValueError("a defect")
+
+    edge = Edge(app, max_request_bytes=100, metrics=counter)
+    scope = {"type": "http", "path": "/v2/models/qa/infer"}
+    with pytest.raises(ValueError, match="a defect"):
+        asyncio.run(edge(scope, None, None))
+    assert counter.outcomes == [("v2-rest", "500")]

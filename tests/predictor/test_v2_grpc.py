@@ -62,9 +62,9 @@ def with_shape(*shape):
     return request
 
 
-def without_value():
+def without_value(name="top_k"):
     request = message()
-    request.parameters["top_k"].SetInParent()
+    request.parameters[name].SetInParent()
     return request
 
 
@@ -85,6 +85,7 @@ def with_output(name):
         (with_shape(), "shape"),
         (with_shape(-1), "shape"),
         (without_value(), "top_k has no value"),
+        (without_value("topk"), "unknown parameter 'topk'"),
         (with_output("nope"), "unknown output"),
     ],
 )

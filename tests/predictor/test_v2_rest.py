@@ -57,7 +57,7 @@ def test_ids_are_echoed_or_made():
         ({}, "must be a list of objects"),
         (["question"], "must be a list of objects"),
         ([{"name": "question"}], r"inputs\[0\] must have a name and a datatype"),
-        ([tensor("question", ["a"], datatype="FP32")], "datatype FP32"),
+        ([tensor("question", ["a"], datatype="FP32")], "datatype 'FP32'"),
         ([tensor("question", ["a"], [2])], "does not fit shape"),
         ([tensor("question", ["a", "b"], [1, 2])], "shape"),
         ([tensor("question", ["a"], [True])], "whole numbers"),
@@ -95,6 +95,12 @@ def test_malformed_members_are_refused(members):
         decode(PAIR, **members)
 
 
+def test_an_output_whose_name_is_deep_lists_is_refused():
+    body = b'{"inputs": [], "outputs": [{"name": ' + b"[" * 1000 + b"]" * 1000 + b"}]}"
+    with pytest.raises(InvalidRequest, match=r"outputs\[0\] must have a name"):
+        v2_rest.decode(body, None, DEFAULTS, 512)
+
+
 def test_raw_contents():
     assert decode_binary(packed("é".encode())).call.questions == (Question("é", "c"),)
 
@@ -112,6 +118,7 @@ def test_raw_contents():
         {"question": packed(b"a"), "header": "many"},
         {"question": packed(b"a"), "header": "-3"},
         {"question": packed(b"a"), "header": "99999"},
+        {"question": packed(b"a"), "header": "9" * 5000},
     ],
 )
 def test_malformed_raw_contents_are_refused(broken):
