@@ -32,7 +32,7 @@ def test_every_binding_gives_the_same_logits(built, checkpoint, precision):
     questions.append(Question("Which pig?", "The second little pig built with sticks. " * 80))
     features = Engine.load(folder, provider=CPU).prepare(questions)
     shapes = set()
-    for positions in plan([len(feature) for feature in features], BUDGET):
+    for positions in plan([len(feature) for feature in features], BUDGET, BUDGET):
         own = [features[position] for position in positions]
         batch = collate(own, spec.inputs, spec.pad_token_id)
         shapes.add(batch["input_ids"].shape)

@@ -130,7 +130,7 @@ def test_a_second_signal_ends_the_draining(fp32, tmp_path):
 @pytest.fixture(scope="module")
 def slow(fp32, tmp_path_factory):
     """A server with a small queue, whose every run takes 20 ms."""
-    small = {"batching": "off", "max_queue_requests": 3, "max_queue_tokens": 20_000}
+    small = {"batching": "off", "max_queue_requests": 3, "max_queue_tokens": 60_000}
     settings = {"qa": SLOW | small | {"log_level": "debug"}}
     logs = tmp_path_factory.mktemp("slow")
     with running({"qa": fp32}, settings, logs, grpc=True) as (server,):
@@ -147,9 +147,9 @@ def send(server, body):
 
 
 def busy(server):
-    """Occupies the session: a request of some sixteen runs."""
+    """Occupies the session: a request of a hundred runs, two seconds."""
     before = metric(server, "spanserve_batch_rows_sum")
-    connection = send(server, ask(context=WINDOWS * 6))
+    connection = send(server, ask(context=WINDOWS * 30))
     while metric(server, "spanserve_batch_rows_sum") == before:
         time.sleep(0.005)
     return connection
@@ -207,26 +207,23 @@ def test_a_full_queue_is_429_with_retry_after_and_resource_exhausted(slow):
         connection.close()
 
 
-def test_late_work_is_504_before_its_turn(slow):
+def test_late_work_is_504_and_deadline_exceeded_and_not_computed(slow):
     idle(slow)
-    occupied = busy(slow)
-    started = time.monotonic()
-    status, answer = post(slow, V2, json.dumps(ask(timeout=50_000)))
+    before = metric(slow, "spanserve_batch_rows_sum")
+    status, answer = post(slow, V2, json.dumps(ask(timeout=1)))
     assert (status, list(answer)) == (504, ["error"])
-    assert time.monotonic() - started < 5
     with grpc.insecure_channel(f"{HOST}:{slow.grpc_port}") as channel:
-        message = request(b"Who?", timeout=50_000)
         with pytest.raises(grpc.RpcError) as refused:
-            GRPCInferenceServiceStub(channel).ModelInfer(message, timeout=30)
+            GRPCInferenceServiceStub(channel).ModelInfer(request(b"Who?", timeout=1), timeout=30)
         assert refused.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
-    occupied.close()
+    assert metric(slow, "spanserve_batch_rows_sum") == before
 
 
 def test_a_request_over_the_token_limit_is_413(slow):
     idle(slow)
-    status, answer = post(slow, V2, json.dumps(ask(context=CONTEXT * 800)))
+    status, answer = post(slow, V2, json.dumps(ask(context=CONTEXT * 2400)))
     assert status == 413
-    assert "at most 20000 tokens" in answer["error"]
+    assert "at most 60000 tokens" in answer["error"]
 
 
 def test_logs_are_json_with_a_line_per_refusal_and_none_per_probe(slow):
