@@ -113,6 +113,10 @@ def check_outputs(names: Sequence[object]) -> tuple[str, ...]:
     for name in names:
         if name not in OUTPUT_NAMES:
             raise InvalidRequest(f"unknown output {name!r}; outputs are {', '.join(OUTPUT_NAMES)}")
+    # A small body could ask for the same large output many thousand times.
+    for name in OUTPUT_NAMES:
+        if names.count(name) > 1:
+            raise InvalidRequest(f"output {name!r} is asked for twice")
     return tuple(map(str, names)) or OUTPUT_NAMES
 
 

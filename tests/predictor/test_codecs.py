@@ -140,3 +140,9 @@ def test_v1_response():
     assert one[0] == {"answer": "é", "score": 0.75, "start": 3, "end": 4}
     several = json.loads(codecs.encode_v1(RESULTS, 2))["predictions"]
     assert [len(answers) for answers in several] == [2, 1]
+
+
+def test_an_output_is_given_once():
+    assert codecs.check_outputs(["score", "answer"]) == ("score", "answer")
+    with pytest.raises(InvalidRequest, match="'answer' is asked for twice"):
+        codecs.check_outputs(["answer", "score", "answer"])
