@@ -5,7 +5,7 @@ import json
 import pytest
 
 from predictor import codecs
-from predictor.errors import InvalidRequest
+from predictor.errors import InvalidRequest, RequestTooLarge
 from predictor.tensors import Tensor
 from predictor.types import Answer, Question, Result, SpanParameters
 
@@ -146,3 +146,14 @@ def test_an_output_is_given_once():
     assert codecs.check_outputs(["score", "answer"]) == ("score", "answer")
     with pytest.raises(InvalidRequest, match="'answer' is asked for twice"):
         codecs.check_outputs(["answer", "score", "answer"])
+
+
+def test_questions_are_counted_before_they_are_read():
+    most = codecs.MOST_QUESTIONS
+    call = decode(column("question", *["a"] * most), column("context", "c"))
+    assert len(call.questions) == most
+    with pytest.raises(RequestTooLarge, match=f"{most + 1} questions"):
+        decode(column("question", *[""] * (most + 1)), column("context", "c"))
+    body = json.dumps({"instances": [{}] * (most + 1)}).encode()
+    with pytest.raises(RequestTooLarge, match=f"{most + 1} questions"):
+        codecs.decode_v1(body, DEFAULTS, 512)
