@@ -112,6 +112,7 @@ def test_raw_contents():
         {"question": packed(b"a"), "header": "many"},
         {"question": packed(b"a"), "header": "-3"},
         {"question": packed(b"a"), "header": "99999"},
+        {"question": packed(b"a"), "header": "9" * 5000},
     ],
 )
 def test_malformed_raw_contents_are_refused(broken):
