@@ -26,6 +26,7 @@ class Admission:
         requests: Requests that are admitted and not yet answered.
         waiting: Requests among them that have not run, or not entirely.
         tokens: Tokens that wait for a run, estimated for texts that are not tokenized yet.
+        max_tokens: Most of them.
     """
 
     def __init__(self, max_requests: int, max_tokens: int) -> None:
@@ -34,7 +35,7 @@ class Admission:
         self.waiting = 0
         self.tokens = 0
         self._max_requests = max_requests
-        self._max_tokens = max_tokens
+        self.max_tokens = max_tokens
         self._open = True
         self._tokens_per_second = 0.0
 
@@ -53,11 +54,11 @@ class Admission:
         characters = sum(len(q.question) + len(q.context) for q in questions)
         if not self._open:
             raise NotReady("the server is shutting down")
-        if characters > _MOST_CHARACTERS_PER_TOKEN * self._max_tokens:
+        if characters > _MOST_CHARACTERS_PER_TOKEN * self.max_tokens:
             raise self._too_large(f"has {characters} characters")
         if self.waiting >= self._max_requests:
             raise QueueFull(f"{self.waiting} requests wait already", self._retry_after())
-        estimate = min(math.ceil(characters / _CHARACTERS_PER_TOKEN), self._max_tokens)
+        estimate = min(math.ceil(characters / _CHARACTERS_PER_TOKEN), self.max_tokens)
         self._check_room(estimate)
         self.requests += 1
         self.waiting += 1
@@ -72,7 +73,7 @@ class Admission:
             QueueFull: With so many tokens it would not have been let in.
         """
         self.tokens -= estimate
-        if tokens > self._max_tokens:
+        if tokens > self.max_tokens:
             raise self._too_large(f"has {tokens} tokens")
         self._check_room(tokens)
         self.tokens += tokens
@@ -85,11 +86,11 @@ class Admission:
 
     def _check_room(self, tokens: int) -> None:
         # Whatever fits by itself is let in where nothing waits.
-        if self.tokens and self.tokens + tokens > self._max_tokens:
+        if self.tokens and self.tokens + tokens > self.max_tokens:
             raise QueueFull(f"{self.tokens} tokens wait already", self._retry_after())
 
     def _too_large(self, what: str) -> RequestTooLarge:
-        return RequestTooLarge(f"the request {what}; at most {self._max_tokens} tokens are taken")
+        return RequestTooLarge(f"the request {what}; at most {self.max_tokens} tokens are taken")
 
     def _retry_after(self) -> int:
         seconds = self.tokens / self._tokens_per_second if self._tokens_per_second else 1.0

@@ -195,7 +195,7 @@ class Batcher:
             return
         started = time.perf_counter()
         try:
-            features = self._engine.prepare(job.questions)
+            features = self._engine.prepare(job.questions, self.admission.max_tokens)
             job.timings.tokenize = time.perf_counter() - started
             with self._lock:
                 if job.settled:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from predictor.errors import InvalidRequest
+from predictor.errors import InvalidRequest, RequestTooLarge
 from predictor.tensors import Tensor, shown, text
 from predictor.types import Answer, Question, Result, SpanParameters
 
@@ -34,6 +34,8 @@ OUTPUTS: list[dict[str, Any]] = [
 OUTPUT_NAMES = tuple(str(output["name"]) for output in OUTPUTS)
 # Parameters of the protocol and of Triton's clients that mean nothing to a stateless model.
 _IGNORED = {"binary_data_output", "priority", "sequence_id", "sequence_start", "sequence_end"}
+# Texts are checked on the event loop: more of them would keep it from everybody else for seconds.
+MOST_QUESTIONS = 16384
 _OWN = ("top_k", "max_answer_length", "null_score_diff_threshold", "timeout")
 
 
@@ -58,7 +60,7 @@ def decode_v2(
     defaults: SpanParameters,
     max_seq_length: int,
 ) -> Call:
-    """Reads a V2 request, whatever transport it came by; raises InvalidRequest."""
+    """Reads a V2 request of any transport; raises InvalidRequest or RequestTooLarge."""
     columns: dict[str, Tensor] = {}
     for tensor in tensors:
         if tensor.name not in ("question", "context"):
@@ -71,6 +73,7 @@ def decode_v2(
     for name in ("question", "context"):
         if name not in columns:
             raise InvalidRequest(f"input {name!r} is missing")
+        _check_count(len(columns[name].values))
     questions, contexts = (
         [text(value, f"{name}[{i}]") for i, value in enumerate(columns[name].values)]
         for name in ("question", "context")
@@ -87,11 +90,12 @@ def decode_v2(
 
 
 def decode_v1(body: bytes, defaults: SpanParameters, max_seq_length: int) -> Call:
-    """Reads a V1 request; raises InvalidRequest."""
+    """Reads a V1 request; raises InvalidRequest or RequestTooLarge."""
     payload = parse_json(body)
     instances = payload.get("instances")
     if not isinstance(instances, list) or not instances:
         raise InvalidRequest('"instances" must be a list with at least one element')
+    _check_count(len(instances))
     questions = tuple(_instance(i, instance) for i, instance in enumerate(instances))
     given = payload.get("parameters", {})
     if not isinstance(given, dict):
@@ -162,6 +166,13 @@ def encode_v1(results: Sequence[Result], top_k: int) -> bytes:
         ]
         predictions.append(answers if top_k > 1 else answers[0])
     return orjson.dumps({"predictions": predictions})
+
+
+def _check_count(questions: int) -> None:
+    if questions > MOST_QUESTIONS:
+        raise RequestTooLarge(
+            f"the request has {questions} questions; at most {MOST_QUESTIONS} are taken"
+        )
 
 
 def _fp32(values: Sequence[float]) -> list[float]:

@@ -82,9 +82,11 @@ class Engine:
             null_score_diff_threshold=self.spec.null_score_diff_threshold,
         )
 
-    def prepare(self, questions: Sequence[Question]) -> list[Feature]:
-        """Tokenizes; raises QuestionTooLong."""
-        return self._tokenizer.features(questions)
+    def prepare(
+        self, questions: Sequence[Question], max_tokens: int | None = None
+    ) -> list[Feature]:
+        """Tokenizes; raises QuestionTooLong, and RequestTooLarge over so many tokens."""
+        return self._tokenizer.features(questions, max_tokens)
 
     def plan(self, lengths: Sequence[int]) -> list[list[int]]:
         """Positions of features of these lengths, one list per run; see batch_plan.plan."""

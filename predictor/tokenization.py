@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import tokenizers
 
-from predictor.errors import ArtifactError, QuestionTooLong
+from predictor.errors import ArtifactError, QuestionTooLong, RequestTooLarge
 from predictor.types import Feature, Question
 
 # One encoding per call: the library's own thread pool would compete with inference for cores.
@@ -51,22 +51,35 @@ class FeatureTokenizer:
         self._doc_stride = doc_stride
         self._local = threading.local()
 
-    def features(self, questions: Sequence[Question]) -> list[Feature]:
+    def features(
+        self, questions: Sequence[Question], max_tokens: int | None = None
+    ) -> list[Feature]:
         """Features of all questions, in order; at least one for each.
+
+        Args:
+            questions: What to tokenize.
+            max_tokens: Most tokens of all features together, or None.
 
         Raises:
             QuestionTooLong: A question leaves no room for its context.
+            RequestTooLarge: The features would have more tokens.
         """
         tokenizer = self._own_tokenizer()
-        features = []
+        features: list[Feature] = []
+        used = 0
         for first in range(0, len(questions), _CHUNK):
             pairs = [(q.question, q.context) for q in questions[first : first + _CHUNK]]
             # Unlike `encode`, `encode_batch` lets other threads run meanwhile.
             for index, encoding in enumerate(tokenizer.encode_batch(pairs), first):
-                features += self._windows(index, encoding)
+                windows = self._windows(index, encoding, used, max_tokens)
+                used += sum(map(len, windows))
+                features += windows
         return features
 
-    def _windows(self, index: int, encoding: tokenizers.Encoding) -> list[Feature]:
+    def _windows(
+        self, index: int, encoding: tokenizers.Encoding, used: int, max_tokens: int | None
+    ) -> list[Feature]:
+        _check(used + len(encoding), max_tokens)
         ids = np.array(encoding.ids, dtype=np.int64)  # (all,)
         type_ids = np.array(encoding.type_ids, dtype=np.int64)
         flat = chain.from_iterable(encoding.offsets)
@@ -82,8 +95,11 @@ class FeatureTokenizer:
                 f"question is too long: with {around} tokens it leaves room for {max(room, 0)} "
                 f"tokens of context in a window of {self._max_seq_length}"
             )
+        bounds = _window_bounds(first, last, room, self._doc_stride)
+        # A long question before every window of a long context takes hundreds of times its text.
+        _check(used + sum(stop - start + around for start, stop in bounds), max_tokens)
         windows = []
-        for start, stop in _window_bounds(first, last, room, self._doc_stride):
+        for start, stop in bounds:
             pick = np.r_[0:first, start:stop, last : len(ids)]
             windows.append(
                 Feature(index, ids[pick], type_ids[pick], offsets[pick], in_context[pick])
@@ -101,6 +117,11 @@ class FeatureTokenizer:
         tokenizer.no_truncation()
         tokenizer.no_padding()
         return tokenizer
+
+
+def _check(tokens: int, max_tokens: int | None) -> None:
+    if max_tokens is not None and tokens > max_tokens:
+        raise RequestTooLarge(f"the request has more than {max_tokens} tokens")
 
 
 def _bounds(in_context: np.ndarray) -> tuple[int, int]:

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from predictor import codecs
-from predictor.errors import InvalidRequest
+from predictor.errors import InvalidRequest, RequestTooLarge
 from predictor.tensors import Tensor
 from predictor.types import Answer, Question, Result, SpanParameters
 
@@ -157,3 +157,14 @@ def test_a_refusal_repeats_no_more_of_a_name_than_tells_it():
 
 def test_an_output_that_is_asked_for_twice_is_given_once():
     assert codecs.check_outputs(["score", "answer", "score"]) == ("score", "answer")
+
+
+def test_questions_are_counted_before_they_are_read():
+    most = codecs.MOST_QUESTIONS
+    call = decode(column("question", *["a"] * most), column("context", "c"))
+    assert len(call.questions) == most
+    with pytest.raises(RequestTooLarge, match=f"{most + 1} questions"):
+        decode(column("question", *[""] * (most + 1)), column("context", "c"))
+    body = json.dumps({"instances": [{}] * (most + 1)}).encode()
+    with pytest.raises(RequestTooLarge, match=f"{most + 1} questions"):
+        codecs.decode_v1(body, DEFAULTS, 512)

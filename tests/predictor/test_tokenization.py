@@ -1,11 +1,12 @@
 """Windows against the tokenizers library's own truncation, and what they promise."""
 
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import tokenizers
 
-from predictor.errors import ArtifactError, QuestionTooLong
+from predictor.errors import ArtifactError, QuestionTooLong, RequestTooLarge
 from predictor.tokenization import FeatureTokenizer
 from predictor.types import Question
 
@@ -82,3 +83,26 @@ def test_a_file_that_is_no_tokenizer(tmp_path):
     path.write_text("{}")
     with pytest.raises(ArtifactError, match="not a tokenizer"):
         FeatureTokenizer(path, max_seq_length=64, doc_stride=16)
+
+
+def test_tokens_are_bounded_over_all_questions(make_tokenizer):
+    tokenizer = make_tokenizer(64, 16)
+    questions = [Question("Who paid?", CONTEXT)] * 20
+    tokens = sum(map(len, tokenizer.features(questions)))
+    assert sum(map(len, tokenizer.features(questions, tokens))) == tokens
+    with pytest.raises(RequestTooLarge, match=f"more than {tokens - 1} tokens"):
+        tokenizer.features(questions, tokens - 1)
+
+
+def test_a_small_text_that_has_huge_windows_is_refused_before_they_are_made(make_tokenizer):
+    tokenizer = make_tokenizer(512, 128)
+    # The question leaves room for 17 tokens in each window, which overlap by half.
+    question = Question("a " * 492, "." * 30_000)
+    tracemalloc.start()
+    try:
+        with pytest.raises(RequestTooLarge):
+            tokenizer.features([question], 65_536)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 20e6  # the windows alone are over 50 MB
