@@ -73,6 +73,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     evaluate.add_argument("--dataset", type=Path, required=True, help="SQuAD file, .json[.gz]")
     evaluate.add_argument(
+        "--eval-sample", type=_positive,
+        help="so many questions, drawn at random, and F1's confidence interval; default: all",
+    )  # fmt: skip
+    evaluate.add_argument(
         "--concurrency", type=_positive, default=32,
         help="questions that wait together and share runs as they would in the server; "
         "1 for a lone client's (int8 answers depend a little on it; default: 32)",

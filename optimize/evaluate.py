@@ -69,7 +69,7 @@ def evaluate(
 
 def main(arguments: argparse.Namespace) -> int:
     """Prints the figures of artifacts on a data set as JSON, by folder."""
-    examples = squad.read(arguments.dataset)
+    examples = squad.sample(squad.read(arguments.dataset), arguments.eval_sample)
     figures = {}
     with Progress() as progress:
         for folder in arguments.model_dir:

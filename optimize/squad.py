@@ -8,7 +8,10 @@ from __future__ import annotations
 import collections
 import gzip
 import json
+import math
+import random
 import re
+import statistics
 import string
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,6 +21,7 @@ from typing import Any
 
 from optimize.errors import SourceError
 
+_NORMAL_95 = 1.96
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _PUNCTUATION = frozenset(string.punctuation)
 
@@ -46,12 +50,14 @@ class Scores:
     """Percentages over all questions, and over those with and without an answer.
 
     Attributes:
+        f1_interval: Half the width of F1's 95 % confidence interval, the questions being a sample.
         best_f1: F1 at the threshold that gives the best one, `best_f1_threshold`.
     """
 
     questions: int
     exact_match: float
     f1: float
+    f1_interval: float
     has_answer_f1: float | None
     no_answer_f1: float | None
     best_f1: float
@@ -149,6 +155,7 @@ def score(
             _best(exact_match, text, e) for text, e in zip(texts, examples, strict=True)
         ),
         f1=_percent(f1s),
+        f1_interval=_interval(f1s),
         has_answer_f1=_percent(has) if has else None,
         no_answer_f1=_percent(has_no) if has_no else None,
         best_f1=best_f1,
@@ -182,6 +189,21 @@ def _truths(example: Example) -> list[str]:
 
 def _best(metric: Callable[[str, str], float], text: str, example: Example) -> float:
     return max(metric(text, truth) for truth in _truths(example))
+
+
+def sample(examples: Sequence[Example], count: int | None, seed: int = 0) -> list[Example]:
+    """So many of the questions, drawn without replacement and in their order; all for None."""
+    if count is None or count >= len(examples):
+        return list(examples)
+    chosen = random.Random(seed).sample(range(len(examples)), count)
+    return [examples[position] for position in sorted(chosen)]
+
+
+def _interval(values: Sequence[float]) -> float:
+    """Half the width of the mean's 95 % confidence interval, in percent (normal approximation)."""
+    if len(values) < 2:
+        return 100.0
+    return 100 * _NORMAL_95 * statistics.stdev(values) / math.sqrt(len(values))
 
 
 def _percent(values: Iterable[float]) -> float:

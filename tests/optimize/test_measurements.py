@@ -87,7 +87,7 @@ def test_evaluation_is_what_the_engine_answers(fake_engine):
 
 
 def step(name, mean, f1):
-    scores = Scores(200, 50.0, f1, 1.0, 1.0, f1, 0.0)
+    scores = Scores(200, 50.0, f1, 5.0, 1.0, 1.0, f1, 0.0)
     latency = {8: Latency(1.0, 0.0, 1.0, 1.0), 64: Latency(mean, 0.5, mean, mean)} if mean else {}
     return StepFigures(name, "fp32", 90_000_000, 0.5, None, scores, latency, {})
 

@@ -53,6 +53,24 @@ def test_score_at_a_threshold():
     assert (scores.has_answer_f1, scores.no_answer_f1) == (50.0, 50.0)
 
 
+def test_the_interval_covers_the_whole_as_often_as_it_says():
+    """Of many samples of a known whole, about 95 % have its F1 within their interval."""
+    whole = [example(str(n), "blue") for n in range(2000)]
+    said = {e.id: Prediction("blue" if int(e.id) % 10 < 6 else "red", -1.0) for e in whole}
+    draws = [squad.score(squad.sample(whole, 200, seed), said, 0.0) for seed in range(400)]
+    covered = sum(abs(drawn.f1 - 60.0) <= drawn.f1_interval for drawn in draws)
+    assert 0.92 < covered / len(draws) < 0.99
+    assert draws[0].f1_interval == pytest.approx(6.8, abs=0.3)
+
+
+def test_a_sample_is_drawn_in_order_and_the_same_again():
+    drawn = squad.sample(EXAMPLES, 3)
+    assert drawn == squad.sample(EXAMPLES, 3)
+    assert [e.id for e in drawn] == sorted({e.id for e in drawn})
+    assert len(drawn) == 3
+    assert squad.sample(EXAMPLES, None) == squad.sample(EXAMPLES, 9) == EXAMPLES
+
+
 def test_the_best_threshold():
     scores = squad.score(EXAMPLES, PREDICTIONS, threshold=0.0)
     # Answering 1 alone: 1 + 1 (2 refused) + 0 + 1 = 3 of 4.
