@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from starlette.requests import Request
 
 from predictor.edge import Edge, protocol_of
 from predictor.errors import RequestTooLarge
@@ -118,9 +119,22 @@ def test_hanging_up_after_the_answer_changes_nothing():
     assert outcomes == [("v2-rest", "200")]
 
 
-def test_a_cancelled_server_task_stays_cancelled():
+def test_a_client_that_hangs_up_in_its_body_is_no_defect():
     async def app(scope, receive, send):
-        raise asyncio.CancelledError
+        await Request(scope, receive).body()
 
-    with pytest.raises(asyncio.CancelledError):
-        exchange(app, part(b"a"))
+    sent, outcomes = exchange(app, part(b"a", more=True))
+    assert (sent, outcomes) == ([], [("v2-rest", "499")])
+
+
+@pytest.mark.parametrize("kind", [ValueError, asyncio.CancelledError])
+def test_a_defect_and_a_cancelled_server_task_stay_what_they_are(kind):
+    async def app(scope, receive, send):
+        raise kind
+
+    counter = Counter()
+    edge = Edge(app, max_request_bytes=100, metrics=counter)
+    scope = {"type": "http", "path": "/v2/models/qa/infer"}
+    with pytest.raises(kind):
+        asyncio.run(edge(scope, None, None))
+    assert counter.outcomes == [("v2-rest", "500")]
