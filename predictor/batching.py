@@ -156,9 +156,12 @@ class Batcher:
             return
         self._warm.set_result(None)
         while True:
-            job = None
+            job = finished = None
             with self._lock:
                 while not (batch := self._take()):
+                    if self._done:  # the helpers may be at a long text
+                        finished = self._done.popleft()
+                        break
                     if self._fresh and self._fresh[0].characters <= _SHORT_TEXT:
                         job = self._fresh.popleft()
                         break
@@ -169,7 +172,9 @@ class Batcher:
                     self._idle = True
                     self._session_wake.wait()
                     self._idle = False
-            if job is not None:
+            if finished is not None:
+                self._extract(finished)
+            elif job is not None:
                 self._tokenize(job)
             else:
                 self._run(batch)
