@@ -228,6 +228,27 @@ def test_a_run_that_fails_fails_its_own_requests(serve, caplog):
     assert "out of memory" in caplog.text
 
 
+class Panic(BaseException):
+    """As the tokenizers library raises where it fails by itself."""
+
+
+@pytest.mark.parametrize("stage", ["prepare", "run_batch", "extract"])
+def test_a_panic_of_a_library_fails_its_own_request_and_ends_no_thread(
+    serve, engine, monkeypatch, stage
+):
+    def panic(*_):
+        raise Panic
+
+    async def scenario(batcher, session):
+        with monkeypatch.context() as broken:
+            broken.setattr(engine, stage, panic)
+            with pytest.raises(InternalError, match="^internal error$"):
+                await asyncio.wait_for(ask(batcher), 5)
+        assert await ask(batcher)
+
+    serve(scenario)
+
+
 def test_logits_that_are_no_numbers_fail_one_request_of_a_batch(serve, engine, monkeypatch):
     run = FakeSession.run
 
