@@ -4,6 +4,9 @@ A lone request is tokenized, run and extracted by the session's thread, with one
 back. Only where that thread has something better to do, helper threads tokenize what comes in and
 extract what has run; meanwhile features gather, and the next run takes a batch of them. So an idle
 server never waits for company, and a wait exists only while a run is in flight.
+
+A thread that died would leave every later request without an answer. So what a request raises ends
+that request alone, even a panic of a library in Rust, which is no Exception.
 """
 
 from __future__ import annotations
@@ -151,14 +154,17 @@ class Batcher:
         try:
             # Here, since what a session captures on a GPU belongs to the thread that captured it.
             self._engine.warm_up()
-        except Exception as error:
+        except BaseException as error:
             self._warm.set_exception(error)
             return
         self._warm.set_result(None)
         while True:
-            job = None
+            job = finished = None
             with self._lock:
                 while not (batch := self._take()):
+                    if self._done:  # the helpers may be at a long text
+                        finished = self._done.popleft()
+                        break
                     if self._fresh and self._fresh[0].characters <= _SHORT_TEXT:
                         job = self._fresh.popleft()
                         break
@@ -169,7 +175,9 @@ class Batcher:
                     self._idle = True
                     self._session_wake.wait()
                     self._idle = False
-            if job is not None:
+            if finished is not None:
+                self._extract(finished)
+            elif job is not None:
                 self._tokenize(job)
             else:
                 self._run(batch)
@@ -204,7 +212,7 @@ class Batcher:
                 self.admission.correct(reserved, sum(map(len, features)))
                 job.tokenized(features, self._queue.push(job, features))
                 self._wake_session()
-        except Exception as error:
+        except BaseException as error:
             self._settle(job, error=error)
 
     def _run(self, batch: list[Entry[Job]]) -> None:
@@ -218,7 +226,7 @@ class Batcher:
         lengths = [len(feature) for feature in features]
         try:
             logits = self._engine.run_batch(features)
-        except Exception as error:
+        except BaseException as error:
             for job in {entry.owner for entry in batch}:
                 self._settle(job, error=error)
             return
@@ -248,7 +256,7 @@ class Batcher:
             )
             job.timings.extract = time.perf_counter() - started
             self._settle(job, results=results)
-        except Exception as error:
+        except BaseException as error:
             self._settle(job, error=error)
 
     def _expire(self, job: Job) -> None:
@@ -257,7 +265,7 @@ class Batcher:
             self._settle(job, error=job.too_late())
 
     def _settle(
-        self, job: Job, *, results: list[Result] | None = None, error: Exception | None = None
+        self, job: Job, *, results: list[Result] | None = None, error: BaseException | None = None
     ) -> None:
         """Gives a job its answer or its error, or neither to one that nobody waits for."""
         with self._lock:

@@ -54,14 +54,12 @@ class Edge:
         started = time.perf_counter()
         try:
             await self._app(scope, exchange.receive, exchange.send)
-        except asyncio.CancelledError:
-            if not exchange.hung_up:
-                raise
         except ClientDisconnect:
-            pass  # within its body: there is nobody to answer, and nothing wrong with the server
-        except Exception:
-            exchange.status = 500  # which is sent outside of this layer
-            raise
+            pass  # in the middle of its body: nobody is left to be told
+        except BaseException as error:  # what makes a 500 of it lies around this layer
+            if not (exchange.hung_up and isinstance(error, asyncio.CancelledError)):
+                exchange.fail()
+                raise
         finally:
             exchange.close()
             self._metrics.outcome(protocol, str(exchange.status))
@@ -103,6 +101,11 @@ class _Exchange:
         if message["type"] == "http.response.start":
             self.status = message["status"]
         await self._send(message)
+
+    def fail(self) -> None:
+        """Notes that the application did not end as it should."""
+        if self.status == HUNG_UP:
+            self.status = 500
 
     def close(self) -> None:
         """Stops watching for the client to hang up."""

@@ -24,8 +24,8 @@ from predictor.errors import InternalError, InvalidRequest, PredictorError, Queu
 logger = logging.getLogger(__name__)
 
 GRPC = "v2-grpc"
-# Details travel in a header, up to twelve bytes a character; clients take 8 KiB of headers.
-_MOST_DETAILS = 500
+# gRPC carries it in a header, up to twelve bytes a character; clients take 8 KiB of headers.
+_LONGEST_TEXT = 500
 
 
 def add_exception_handlers(app: FastAPI) -> None:
@@ -40,7 +40,7 @@ async def _refused(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, PredictorError)
     _log(error, path=request.url.path, status=error.http_status)
     headers = {"retry-after": str(error.retry_after)} if isinstance(error, QueueFull) else None
-    return _response(error.http_status, str(error), headers)
+    return _response(error.http_status, _text(error), headers)
 
 
 async def _malformed(request: Request, error: Exception) -> JSONResponse:
@@ -93,11 +93,17 @@ class GrpcRefusals(AsyncServerInterceptor):  # type: ignore[misc]  # untyped pac
             _log(refusal, path=method_name, status=status)
             if isinstance(refusal, QueueFull):
                 context.set_trailing_metadata((("retry-after", str(refusal.retry_after)),))
-            await context.abort(StatusCode[status], str(refusal)[:_MOST_DETAILS])
+            await context.abort(StatusCode[status], _text(refusal))
         finally:
             if counted:
                 self._outcome(GRPC, status)
 
 
+def _text(error: PredictorError) -> str:
+    """What is said of it; names that a client made up may be as long as a request."""
+    text = str(error)
+    return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}…"
+
+
 def _log(error: PredictorError, *, path: str, status: int | str) -> None:
-    logger.warning("refused: %s", error, extra={"path": path, "status": status})
+    logger.warning("refused: %s", _text(error), extra={"path": path, "status": status})

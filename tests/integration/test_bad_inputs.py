@@ -49,6 +49,9 @@ CASES = {
         ["null_score_diff_threshold", "number"],
     ),
     "question over the window": Case(Inquiry(question=["word " * 600]), ["question"]),
+    "parameter of a name as long as a book": Case(
+        Inquiry(parameters={"t" * 100_000: 2}), ["unknown parameter"]
+    ),
     "unknown model": Case(Inquiry(model="nobody"), ["nobody"], 404, "NOT_FOUND"),
     # The only one that gRPC itself refuses.
     "request over the limit": Case(

@@ -228,6 +228,27 @@ def test_a_run_that_fails_fails_its_own_requests(serve, caplog):
     assert "out of memory" in caplog.text
 
 
+class Panic(BaseException):
+    """As the tokenizers library raises where it fails by itself."""
+
+
+@pytest.mark.parametrize("stage", ["prepare", "run_batch", "extract"])
+def test_a_panic_of_a_library_fails_its_own_request_and_ends_no_thread(
+    serve, engine, monkeypatch, stage
+):
+    def panic(*_):
+        raise Panic
+
+    async def scenario(batcher, session):
+        with monkeypatch.context() as broken:
+            broken.setattr(engine, stage, panic)
+            with pytest.raises(InternalError, match="^internal error$"):
+                await asyncio.wait_for(ask(batcher), 5)
+        assert await ask(batcher)
+
+    serve(scenario)
+
+
 def test_logits_that_are_no_numbers_fail_one_request_of_a_batch(serve, engine, monkeypatch):
     run = FakeSession.run
 
@@ -316,6 +337,34 @@ def test_everybody_gets_their_own_answer_whoever_comes_and_goes(serve, engine, h
             assert gone or outcome[0] == own
 
     serve(scenario, helpers=helpers, max_queue_tokens=10**6)
+
+
+def test_what_has_run_does_not_wait_for_a_helper_at_a_long_text(serve, engine, monkeypatch):
+    at_a_text, go_on = threading.Event(), threading.Event()
+    prepare = engine.prepare
+
+    def slow_prepare(questions, max_tokens=None):
+        if len(questions[0].context) > 20_000:
+            at_a_text.set()
+            assert go_on.wait(20)
+        return prepare(questions, max_tokens)
+
+    monkeypatch.setattr(engine, "prepare", slow_prepare)
+
+    async def scenario(batcher, session):
+        first = await in_flight(batcher, session)
+        long = ask(batcher, [Question("Which pig?", "The second little pig. " * 1000)])
+        await until(at_a_text.is_set)
+        next_one = ask(batcher)
+        await until(lambda: batcher._fresh)
+        session.gate.set()
+        try:
+            await asyncio.wait_for(asyncio.gather(first, next_one), 5)
+        finally:
+            go_on.set()
+        await long
+
+    serve(scenario)
 
 
 def test_the_session_is_used_by_one_thread_alone(serve):
