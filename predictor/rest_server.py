@@ -2,15 +2,17 @@
 
 A signal makes the model not ready at once. For `drain_seconds` everything is still answered, with
 `Connection: close`, so that clients and load balancers turn elsewhere; then the listener closes,
-and what is in flight or queued is answered within the SDK's grace period. A second signal closes
-the listener at once.
+gRPC's at the same time, and what is in flight or queued is answered within the SDK's grace period.
+A second signal closes the listeners at once.
 """
 
 from __future__ import annotations
 
+import asyncio
+import socket
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from types import FrameType
 from typing import Any
 
@@ -34,9 +36,23 @@ _CLOSE = (b"connection", b"close")
 class DrainingServer(_RefreshingServer):  # type: ignore[misc]  # the SDK is untyped
     """uvicorn, which a signal drains before it stops it."""
 
-    def __init__(self, config: Config, drain_seconds: float, on_drain: Callable[[], None]) -> None:
-        """Takes how long to answer on after a signal, and who must know of the signal at once."""
+    def __init__(
+        self,
+        config: Config,
+        drain_seconds: float,
+        on_drain: Callable[[], None],
+        on_close: Callable[[], Awaitable[None]],
+    ) -> None:
+        """Takes how long to answer on after a signal, and what else is to be done then.
+
+        Args:
+            config: uvicorn's.
+            drain_seconds: From the signal until the listener closes.
+            on_drain: Told of the signal at once.
+            on_close: Ends what is to end together with the listener.
+        """
         super().__init__(config)
+        self._on_close = on_close
         self._drain_seconds = drain_seconds
         self._on_drain = on_drain
         self._closes_at: float | None = None
@@ -58,6 +74,10 @@ class DrainingServer(_RefreshingServer):  # type: ignore[misc]  # the SDK is unt
         self._ask_to_close()  # uvicorn renews the headers every second
         return stop or time.monotonic() >= self._closes_at
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Closes the listener and what ends with it; a signal meanwhile changes nothing."""
+        await asyncio.gather(super().shutdown(sockets), self._on_close())
+
     def _ask_to_close(self) -> None:
         headers = self.server_state.default_headers
         if _CLOSE not in headers:
@@ -76,12 +96,13 @@ class QARestServer(RESTServer):  # type: ignore[misc]
         max_request_bytes: int,
         drain_seconds: float,
         on_drain: Callable[[], None],
+        on_close: Callable[[], Awaitable[None]],
         **kwargs: Any,
     ) -> None:
         """Takes the SDK's arguments and ours; see Settings."""
         super().__init__("kserve.model_server:app", *args, **kwargs)
         self.config.host = host
-        self._server = DrainingServer(self.config, drain_seconds, on_drain)
+        self._server = DrainingServer(self.config, drain_seconds, on_drain, on_close)
         self._routes = routes
         self._metrics = metrics
         self._max_request_bytes = max_request_bytes

@@ -84,6 +84,7 @@ class QAServer(ModelServer):  # type: ignore[misc]
             max_request_bytes=self._settings.max_request_bytes,
             drain_seconds=self._settings.drain_seconds,
             on_drain=self._not_ready,
+            on_close=self._close_grpc,
             access_log_format=self.access_log_format,
             grace_period=self.grace_period,
             event_loop=self.event_loop,
@@ -97,22 +98,25 @@ class QAServer(ModelServer):  # type: ignore[misc]
         self._model.stop()
 
     async def _serve_both(self, rest: QARestServer) -> None:
-        grpc = None
+        serving = None
         if self.enable_grpc:
             host = "[::]" if self._settings.host == "0.0.0.0" else self._settings.host
-            grpc = QAGrpcServer(
+            self._grpc_server = QAGrpcServer(
                 QAServicer(self._model, self.dataplane, self.model_repository_extension),
                 f"{host}:{self.grpc_port}",
                 outcome=self._metrics.outcome,
                 limits=vars(model_server.args),
                 grace_period=self.grace_period,
             )
-            serving = asyncio.create_task(grpc.start(self.max_threads))
+            serving = asyncio.create_task(self._grpc_server.start(self.max_threads))
         await rest.start()  # until a signal, drained
-        if grpc is not None:
-            await grpc.stop()
+        if serving is not None:
             await serving
         await self._model.drain()
+
+    async def _close_grpc(self) -> None:
+        if self._grpc_server is not None:
+            await self._grpc_server.stop()
 
     def _not_ready(self) -> None:
         self._model.ready = False

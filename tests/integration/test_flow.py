@@ -127,6 +127,56 @@ def test_a_second_signal_ends_the_draining(fp32, tmp_path):
         assert server.process.wait(10) == 0
 
 
+def test_grpc_closes_with_rest_and_signals_lose_nothing(fp32, tmp_path):
+    outcomes = {}
+    with (
+        running({"qa": fp32}, {"qa": SLOW | {"batching": "off"}}, tmp_path, grpc=True) as (server,),
+        grpc.insecure_channel(f"{HOST}:{server.grpc_port}") as channel,
+        grpc.insecure_channel(
+            f"{HOST}:{server.grpc_port}", [("grpc.use_local_subchannel_pool", 1)]
+        ) as other,
+    ):
+
+        def rest():
+            outcomes["rest"] = post(server, V2, json.dumps(ask(context=WINDOWS * 12)))[0]
+
+        def infer():
+            message = request(b"Who?")
+            message.inputs[1].contents.bytes_contents[0] = WINDOWS.encode() * 25
+            reply = GRPCInferenceServiceStub(channel).ModelInfer(message, timeout=60)
+            outcomes["grpc"] = reply.model_name
+
+        # The other channel has no call in flight: nothing but the listener lets its next one in.
+        grpc.channel_ready_future(other).result(timeout=30)
+        clients = [threading.Thread(target=client) for client in (rest, infer)]
+        for thread in clients:
+            thread.start()
+        while metric(server, "spanserve_in_flight ") < 2:
+            time.sleep(0.01)
+        server.process.send_signal(signal.SIGTERM)
+        wait_closed(server)
+        assert outcomes == {}  # both are still in flight
+        with pytest.raises(grpc.RpcError) as refused:
+            GRPCInferenceServiceStub(other).ModelInfer(request(b"Who?"), timeout=5)
+        assert refused.value.code() == grpc.StatusCode.UNAVAILABLE
+        while clients[0].is_alive():
+            server.process.send_signal(signal.SIGTERM)
+            time.sleep(0.1)
+        server.process.send_signal(signal.SIGTERM)
+        clients[1].join(60)
+        assert server.process.wait(20) == 0
+    assert outcomes == {"rest": 200, "grpc": "qa"}
+
+
+def wait_closed(server):
+    while True:
+        try:
+            socket.create_connection((HOST, server.port), timeout=5).close()
+        except ConnectionRefusedError:
+            return
+        time.sleep(0.01)
+
+
 @pytest.fixture(scope="module")
 def slow(fp32, tmp_path_factory):
     """A server with a small queue, whose every run takes 20 ms."""
