@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
 from kserve import model_server
 
@@ -79,12 +80,16 @@ def main(argv: list[str] | None = None) -> int:
     try:
         if arguments["workers"] != 1:
             raise StartupError("--workers must be 1; scale with replicas")
+        log_config = arguments["log_config_file"]
+        if log_config and not Path(log_config).is_file():
+            raise StartupError(f"--log_config_file: {log_config} is not a file")
         settings = read_settings({name: arguments.get(name) for name in Settings.model_fields})
         metrics = Metrics()
         model = make_model(arguments["model_name"], settings, metrics)
         server = QAServer(model, settings, metrics)
-        if arguments["configure_logging"] and not arguments["log_config_file"]:
+        if arguments["configure_logging"] and not log_config:
             logs.configure(settings.log_level)
+        server.check_flags()
         server.check_ports()
         model.load()
     except PredictorError as error:

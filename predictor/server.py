@@ -8,8 +8,10 @@ not ready, drained, closed.
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import socket
 import warnings
+from pathlib import Path
 from typing import Any
 
 from kserve import ModelServer, model_server
@@ -56,6 +58,15 @@ class QAServer(ModelServer):  # type: ignore[misc]
         self.dataplane = _QADataPlane(model_registry=self.registered_models)
         self.model_repository_extension = _FixedRepository(self.registered_models)
         warnings.filterwarnings("ignore", message="ORJSONResponse is deprecated")
+
+    def check_flags(self) -> None:
+        """Raises StartupError where a flag of the SDK needs what is not here."""
+        if self.access_log_format and importlib.util.find_spec("asgi_logger") is None:
+            raise StartupError("--access_log_format needs the package asgi-logger")
+        for flag in ("ssl_certfile", "ssl_keyfile"):
+            path = getattr(self, flag)
+            if path and not Path(path).is_file():
+                raise StartupError(f"--{flag}: {path} is not a file")
 
     def check_ports(self) -> None:
         """Raises StartupError where a port cannot be bound."""

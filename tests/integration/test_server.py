@@ -1,6 +1,7 @@
 """The real server as a process: readiness, both protocols, bad input, start-up and shutdown."""
 
 import http.client
+import importlib.util
 import json
 import re
 import signal
@@ -269,6 +270,19 @@ def test_a_port_in_use_is_one_line(make_artifact):
         port = taken.getsockname()[1]
         result = predictor("--model_dir", make_artifact(), "--http_port", port)
     assert_one_line(result, f"cannot listen on {HOST}:{port}")
+
+
+@pytest.mark.parametrize("flag", ["--log_config_file", "--ssl_certfile", "--ssl_keyfile"])
+def test_a_flag_of_the_sdk_that_names_no_file_is_one_line(make_artifact, flag):
+    result = predictor("--model_dir", make_artifact(), flag, "/nowhere")
+    assert_one_line(result, f"{flag}: /nowhere is not a file")
+
+
+def test_an_access_log_without_its_package_is_one_line(make_artifact):
+    if importlib.util.find_spec("asgi_logger") is not None:
+        pytest.skip("the package is installed")
+    result = predictor("--model_dir", make_artifact(), "--access_log_format", "%(R)s")
+    assert_one_line(result, "asgi-logger")
 
 
 def test_sigterm_ends_with_status_zero(make_artifact, tmp_path):
