@@ -18,6 +18,7 @@ from starlette.routing import Route
 
 from predictor import codecs, v2_rest
 from predictor.codecs import INPUTS, OUTPUTS
+from predictor.compression import inflate
 from predictor.errors import InvalidRequest, NotReady
 from predictor.model import QAModel
 
@@ -27,10 +28,11 @@ PLATFORMS = {"onnx": "onnxruntime_onnx", "torch": "pytorch_safetensors"}
 class Routes:
     """The REST endpoints of one model."""
 
-    def __init__(self, model: QAModel, folder: Path) -> None:
-        """Takes the model and the artifact's folder."""
+    def __init__(self, model: QAModel, folder: Path, max_request_bytes: int) -> None:
+        """Takes the model, the artifact's folder, and the largest body once it is inflated."""
         self._model = model
         self._folder = folder
+        self._max_request_bytes = max_request_bytes
 
     def register(self, app: FastAPI) -> None:
         """Adds the routes, V2 with and without version; routes added later do not replace them."""
@@ -52,7 +54,7 @@ class Routes:
         self._check(request)
         model = self._model
         decoded = v2_rest.decode(
-            await request.body(),
+            await self._body(request),
             request.headers.get(v2_rest.BINARY_HEADER),
             model.parameters,
             model.spec.max_seq_length,
@@ -68,7 +70,9 @@ class Routes:
         """Answers a V1 request, whatever its content type."""
         self._check(request)
         model = self._model
-        call = codecs.decode_v1(await request.body(), model.parameters, model.spec.max_seq_length)
+        call = codecs.decode_v1(
+            await self._body(request), model.parameters, model.spec.max_seq_length
+        )
         results, timings = await model.answer(call)
         headers = {
             "content-type": "application/json",
@@ -118,6 +122,10 @@ class Routes:
                 "report": orjson.loads(report.read_bytes()) if report.is_file() else None,
             }
         )
+
+    async def _body(self, request: Request) -> bytes:
+        encoding = request.headers.get("content-encoding")
+        return inflate(await request.body(), encoding, self._max_request_bytes)
 
     def _check(self, request: Request) -> None:
         path = request.path_params

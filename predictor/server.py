@@ -90,7 +90,7 @@ class QAServer(ModelServer):  # type: ignore[misc]
             self.model_repository_extension,
             self.http_port,
             host=self._settings.host,
-            routes=Routes(self._model, self._settings.model_dir),
+            routes=Routes(self._model, self._settings.model_dir, self._settings.max_request_bytes),
             metrics=self._metrics,
             max_request_bytes=self._settings.max_request_bytes,
             drain_seconds=self._settings.drain_seconds,

@@ -138,11 +138,12 @@ def application(folder: Path, session: str) -> Iterator[Client]:
             server.model_repository_extension,
             0,
             host=settings.host,
-            routes=Routes(model, folder),
+            routes=Routes(model, folder, settings.max_request_bytes),
             metrics=metrics,
             max_request_bytes=settings.max_request_bytes,
             drain_seconds=0.0,
             on_drain=lambda: None,
+            on_close=asyncio.Event().wait,
         ).create_application()
         client = Client(app, registry, runner)
         logging.getLogger().addHandler(client.tracebacks)
