@@ -154,8 +154,8 @@ def in_process(checkpoint, root, **changes):
 def test_a_wrong_compaction_is_not_published(checkpoint, tmp_path, monkeypatch):
     compact = compaction.compact
 
-    def wrong(state, config):
-        compacted = compact(state, config)
+    def wrong(state, config, **options):
+        compacted = compact(state, config, **options)
         compacted.state["qa_outputs.weight"] = compacted.state["qa_outputs.weight"] * -3
         return compacted
 
