@@ -21,7 +21,7 @@ BIASES = st.sampled_from(["random", "zero", "absent", "some"])
 # How a head falls silent: by its value, by its output, or dimension by dimension by either.
 HEAD_MASKS = st.dictionaries(
     st.tuples(st.integers(0, LAYERS - 1), st.integers(0, HEADS - 1)),
-    st.sampled_from(["value", "output", "mixed"]),
+    st.sampled_from(["value", "output", "mixed", "everything"]),
 )
 NEURON_MASKS = st.dictionaries(
     st.tuples(st.integers(0, LAYERS - 1), st.integers(0, WIDTH - 1)),
@@ -63,10 +63,15 @@ class Weights:
         by_value = {
             "value": np.ones(HEAD_SIZE, bool),
             "output": np.zeros(HEAD_SIZE, bool),
+            "everything": np.ones(HEAD_SIZE, bool),
             "mixed": self.random.random(HEAD_SIZE) < 0.5,
         }[how]
         self.weight(layer, "value")[rows[by_value]] = 0
         self.weight(layer, "attention_output")[:, rows[~by_value]] = 0
+        if how == "everything":
+            self.weight(layer, "query")[rows] = 0
+            self.weight(layer, "key")[rows] = 0
+            self.weight(layer, "attention_output")[:, rows] = 0
 
     def mask_neuron(self, layer, neuron, how):
         if how != "outer":
