@@ -157,63 +157,78 @@ def hub(folder):
 
 
 LOAD = """
-import sys
+import json, os, sys
 from optimize import checkpoint
 from optimize.errors import SourceError
-try:
-    loaded = checkpoint.load(*sys.argv[1:])
-except SourceError as error:
-    sys.exit(f"error: {error}")
-sys.stdout.write(f"{loaded.source} {loaded.revision} {loaded.sha256}")
+for source, revision, token in json.loads(sys.argv[1]):
+    os.environ["HF_TOKEN"] = token
+    try:
+        loaded = checkpoint.load(source, revision)
+        sys.stdout.write(f"{loaded.source} {loaded.revision} {loaded.sha256}\\n")
+    except SourceError as error:
+        sys.stdout.write(f"error: {error}\\n")
 """
 
 
-def load(endpoint, cache, *arguments, **environment):
-    """Loads in a new process, since the client reads the environment when it is imported."""
+def load(endpoint, cache, *loads, **environment):
+    """Loads in a new process, since the client reads the environment when it is imported.
+
+    Each of `loads` is a source, a revision and a token; a line of each comes back.
+    """
     ours = {
         "HF_ENDPOINT": endpoint,
         "HF_HOME": str(cache),
-        "HF_TOKEN": TOKEN,
         "NO_PROXY": "127.0.0.1",
         "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     }
     done = subprocess.run(
-        [sys.executable, "-c", LOAD, *arguments],
+        [sys.executable, "-c", LOAD, json.dumps(loads)],
         env=os.environ | ours | environment,
         capture_output=True,
         text=True,
         timeout=120,
     )
-    (line,) = [x for x in done.stderr.splitlines() if x.startswith("error: ")] or [done.stdout]
-    assert "Traceback" not in done.stderr, done.stderr
-    assert (done.returncode == 0) == (not line.startswith("error: "))
-    return line
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert len(lines) == len(loads)
+    return lines
 
 
 def test_a_private_model_of_the_hub(folder, tmp_path):
     (folder / "pytorch_model.bin").write_bytes(b"not to be downloaded")
     cache = tmp_path / "cache"
+    model = "owner/model"
     with hub(folder) as (endpoint, asked):
-        expected = f"owner/model {COMMIT} {checkpoint.load(str(folder)).sha256}"
-        assert load(endpoint, cache, "owner/model", "v2") == expected
+        wrong, none, tagged, default, missing, other = load(
+            endpoint,
+            cache,
+            (model, None, "hf_wrong"),
+            (model, None, ""),
+            (model, "v2", TOKEN),
+            (model, None, TOKEN),
+            (model, "v3", TOKEN),
+            ("owner/other", None, TOKEN),
+        )
+        for refused, name in ((wrong, model), (none, model), (other, "owner/other")):
+            assert refused == (
+                f"error: {name} is no folder here, and no model of the hub "
+                "that this HF_TOKEN may read"
+            )
+        assert tagged == default == f"{model} {COMMIT} {checkpoint.load(str(folder)).sha256}"
         assert any(path.endswith(f"{COMMIT}/model.safetensors") for path in asked)
         assert not any(path.endswith("pytorch_model.bin") for path in asked)
-        assert load(endpoint, cache, "owner/model") == expected
-        missing = load(endpoint, cache, "owner/model", "v3")
-        assert missing == "error: owner/model has no revision v3"
-        for other in ({"HF_TOKEN": "hf_wrong"}, {"HF_TOKEN": ""}):
-            refused = load(endpoint, tmp_path / "empty", "owner/model", **other)
-            assert "no model of the hub that this HF_TOKEN may read" in refused
-    # From the cache, with the hub gone.
-    assert load(endpoint, cache, "owner/model") == expected
-    assert load(endpoint, cache, "owner/model", HF_HUB_OFFLINE="1") == expected
+        assert missing == f"error: {model} has no revision v3"
+    # With the hub gone, from the cache or not at all.
     for environment in ({}, {"HF_HUB_OFFLINE": "1"}):
-        gone = load(endpoint, tmp_path / "empty", "owner/model", "v2", **environment)
-        assert gone.startswith("error: owner/model at v2 is no folder here, and the hub cannot be ")
+        again, gone = load(
+            endpoint, cache, (model, None, TOKEN), ("owner/other", "v2", TOKEN), **environment
+        )
+        assert again == default
+        assert gone.startswith("error: owner/other at v2 is no folder here, and the hub cannot be ")
 
 
 def test_shards_of_the_hub(folder, tmp_path):
     rewritten(folder, safe_serialization=False, max_shard_size="20KB")
     with hub(folder) as (endpoint, _):
-        found = load(endpoint, tmp_path / "cache", "owner/model")
+        (found,) = load(endpoint, tmp_path / "cache", ("owner/model", None, TOKEN))
     assert found == f"owner/model {COMMIT} {checkpoint.load(str(folder)).sha256}"
