@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from huggingface_hub import snapshot_download
+from huggingface_hub import constants, snapshot_download
 from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
@@ -61,8 +61,10 @@ def download(source: str, revision: str | None, weights: Sequence[str]) -> tuple
             f"{source} is no folder here, and no model of the hub that this HF_TOKEN may read"
         ) from error
     except LocalEntryNotFoundError as error:
+        offline = " (HF_HUB_OFFLINE is set)" if constants.HF_HUB_OFFLINE else ""
         raise SourceError(
-            f"{at} is no folder here, and the hub cannot be reached: {_cause(error)}"
+            f"{at} is no folder here and not in the cache, and the hub cannot be reached at "
+            f"{constants.ENDPOINT}{offline}"
         ) from error
     except HfHubHTTPError as error:
         raise SourceError(f"{at}: the hub refused it: {first_line(error)}") from error
@@ -73,7 +75,3 @@ def download(source: str, revision: str | None, weights: Sequence[str]) -> tuple
 
 def _snapshot(source: str, revision: str | None, patterns: Sequence[str]) -> Path:
     return Path(snapshot_download(source, revision=revision, allow_patterns=list(patterns)))
-
-
-def _cause(error: BaseException) -> str:
-    return first_line(error.__cause__ or error)

@@ -224,7 +224,10 @@ def test_a_private_model_of_the_hub(folder, tmp_path):
             endpoint, cache, (model, None, TOKEN), ("owner/other", "v2", TOKEN), **environment
         )
         assert again == default
-        assert gone.startswith("error: owner/other at v2 is no folder here, and the hub cannot be ")
+        assert gone == (
+            "error: owner/other at v2 is no folder here and not in the cache, and the hub cannot "
+            f"be reached at {endpoint}" + " (HF_HUB_OFFLINE is set)" * len(environment)
+        )
 
 
 def test_shards_of_the_hub(folder, tmp_path):
