@@ -89,6 +89,15 @@ def _build_arguments(build: argparse.ArgumentParser) -> None:
     build.add_argument("--model", required=True, help="hub id or folder of the checkpoint")
     build.add_argument("--revision", help="hub revision of --model")
     build.add_argument("--baseline", help="checkpoint to compare with; default: --model itself")
+    build.add_argument("--baseline-revision", help="hub revision of --baseline")
+    build.add_argument(
+        "--allow-lossy", action="store_true",
+        help="remove heads with a zero query or key too, though they still average their values; "
+        "answers and F1 are gated, not logits",
+    )  # fmt: skip
+    build.add_argument(
+        "--allow-unfused", action="store_true", help="take a graph that does not fuse fully"
+    )
     build.add_argument(
         "--precision", choices=("auto", "fp32", "fp16", "int8"), default="auto",
         help="auto: the fastest for the target that passes the gates, fp32 last",

@@ -11,12 +11,14 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import onnxruntime
 
 from optimize import benchmark, checkpoint, compaction, evaluate, parity, publish, squad
 from optimize.benchmark import BURN_IN_ROUNDS, Latency
 from optimize.checkpoint import Checkpoint
+from optimize.compaction import Compacted
 from optimize.errors import GateFailed, PublishError
 from optimize.parity import Parity
 from optimize.progress import Progress
@@ -50,7 +52,9 @@ def build(recipe: Recipe, progress: Progress) -> Path:
         publish.check_writable(recipe.output / name)
     examples = squad.read(recipe.dataset) if recipe.dataset else []
     model = checkpoint.load(recipe.model, recipe.revision)
-    baseline = checkpoint.load(recipe.baseline) if recipe.baseline else model
+    baseline = model
+    if recipe.baseline:
+        baseline = checkpoint.load(recipe.baseline, recipe.baseline_revision)
     build_id = recipe.build_id({"model": model.sha256, "baseline": baseline.sha256})
     folders = {
         name: publish.target(recipe.output, name, recipe.version)
@@ -126,12 +130,22 @@ class _Journey:
             first = builder.original("baseline", baseline)
             self._measure(first, before=None)
         with self._progress.step("pruned"):
-            compacted = compaction.compact(model.state, model.config)
+            compacted = compaction.compact(
+                model.state, model.config, allow_lossy=recipe.allow_lossy
+            )
             pruned = builder.torch(
-                "pruned", model, compacted.state, compacted.layers, compacted.density
+                "pruned",
+                model,
+                compacted.state,
+                compacted.layers,
+                compacted.density,
+                _head_notes(compacted),
             )
             original = first if model is baseline else builder.original("original", model)
-            self._measure(pruned, before=original, tolerance=recipe.parity_tolerance)
+            if compacted.lossy_heads:
+                self._gate_loss(pruned, original)
+            else:
+                self._measure(pruned, before=original, tolerance=recipe.parity_tolerance)
         with self._progress.step("onnx"):
             onnx = builder.onnx(model, compacted)
             self._measure(onnx, before=pruned, tolerance=recipe.parity_tolerance)
@@ -180,11 +194,7 @@ class _Journey:
         self, step: Step, before: Step | None, tolerance: float | None = None
     ) -> Parity | None:
         """Accuracy and parity of a step; raises GateFailed outside the tolerance."""
-        if self._examples:
-            with self._progress.task(f"{step.name}: evaluate", len(self._examples)) as advance:
-                scores, predictions = evaluate.evaluate(step.engine, self._examples, advance)
-            self._scores[step.name], self._predictions[step.name] = scores, predictions
-            logger.info("%s: EM %.2f, F1 %.2f", step.name, scores.exact_match, scores.f1)
+        self._evaluate(step)
         if before is None:
             self.steps.append(step)
             return None
@@ -202,13 +212,30 @@ class _Journey:
             parity.check_logits(step.name, found, tolerance)
         return found
 
-    def _gate_f1(self, step: Step) -> None:
+    def _evaluate(self, step: Step) -> None:
+        if not self._examples or step.name in self._scores:
+            return
+        with self._progress.task(f"{step.name}: evaluate", len(self._examples)) as advance:
+            scores, predictions = evaluate.evaluate(step.engine, self._examples, advance)
+        self._scores[step.name], self._predictions[step.name] = scores, predictions
+        logger.info("%s: EM %.2f, F1 %.2f", step.name, scores.exact_match, scores.f1)
+
+    def _gate_loss(self, pruned: Step, original: Step) -> None:
+        """Measures a removal that was not exact, and gates answers and F1 in the logits' place."""
+        self._evaluate(original)
+        found = self._measure(pruned, before=original)
+        parity.check_spans(pruned.name, found, self._recipe.min_span_agreement)
+        self._gate_f1(pruned, original)
+
+    def _gate_f1(self, step: Step, reference: Step | None = None) -> None:
+        """Raises GateFailed where F1 is too far below the reference's, or the pruned step's."""
         if step.name not in self._scores:
             return
-        before, after = self._scores["pruned"].f1, self._scores[step.name].f1
+        name = reference.name if reference else "pruned"
+        before, after = self._scores[name].f1, self._scores[step.name].f1
         if not before - after <= self._recipe.max_f1_drop:
             raise GateFailed(
-                f"{step.name}: F1 {after:.2f} is {before - after:.2f} below the pruned step's "
+                f"{step.name}: F1 {after:.2f} is {before - after:.2f} below the {name} step's "
                 f"{before:.2f}; the bound is {self._recipe.max_f1_drop}"
             )
 
@@ -264,6 +291,15 @@ class _Journey:
                 for step in self.steps
             ),
         )
+
+
+def _head_notes(compacted: Compacted) -> dict[str, Any]:
+    """What the report says of heads with a zero query or key."""
+    found = {
+        "heads with a zero query or key, left": compacted.averaging_heads,
+        "heads with a zero query or key, removed with loss": compacted.lossy_heads,
+    }
+    return {text: count for text, count in found.items() if count}
 
 
 def _sample(examples: Sequence[Example]) -> list[Question]:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,13 +14,18 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoConfig
 
-from optimize.errors import SourceError
+from optimize import hub
+from optimize.errors import SourceError, first_line
+from optimize.family import QA_HEAD, Family, family_of
+
+logger = logging.getLogger("optimize")
 
 State = dict[str, torch.Tensor]
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
-_FAMILIES = ("bert",)
+# As checkpoints of before 2019 name the scale and the shift of a LayerNorm.
+_OLD_NAMES = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
 
 
 @dataclass(frozen=True)
@@ -25,7 +33,8 @@ class Checkpoint:
     """A loaded checkpoint.
 
     Attributes:
-        source, revision: Where it came from.
+        source: The hub id, or the folder's name.
+        revision: The hub's commit, or what was asked for with a folder.
         folder: The files, for copying the tokenizer.
         config: The transformers configuration.
         state: Weights as float32, under their transformers names.
@@ -45,46 +54,76 @@ def load(source: str, revision: str | None = None) -> Checkpoint:
 
     Args:
         source: An existing folder, or a hub id.
-        revision: The hub revision.
+        revision: The hub revision: branch, tag or commit.
 
     Raises:
         SourceError: It is absent, unreachable, without tokenizer, or of another kind.
     """
     folder = Path(source)
-    if not folder.is_dir():
-        folder = _download(source, revision)
+    local = folder.is_dir()
+    if local:
+        source = folder.name or folder.resolve().name
+    else:
+        folder, revision = hub.download(source, revision, _WEIGHTS)
     for name in ("config.json", "tokenizer.json"):
         if not (folder / name).is_file():
             raise SourceError(f"{folder}: no {name}; a checkpoint needs it")
     try:
         config = AutoConfig.from_pretrained(folder)
     except (OSError, ValueError) as error:
-        raise SourceError(f"{folder / 'config.json'}: {_first_line(error)}") from error
-    if config.model_type not in _FAMILIES:
-        raise SourceError(
-            f"{source}: model type {config.model_type!r} is not supported; "
-            f"supported are {', '.join(_FAMILIES)}"
-        )
-    weights = next((folder / name for name in _WEIGHTS if (folder / name).is_file()), None)
-    if weights is None:
-        raise SourceError(f"{folder}: neither {' nor '.join(_WEIGHTS)}")
-    state = {
-        name: tensor.float()
-        for name, tensor in _read(weights).items()
-        if not name.endswith("position_ids")
-    }
-    if "qa_outputs.weight" not in state:
-        raise SourceError(f"{source}: no question answering head (qa_outputs) in {weights.name}")
+        raise SourceError(f"{folder / 'config.json'}: {first_line(error)}") from error
+    try:
+        family = family_of(config)
+    except SourceError as error:
+        raise SourceError(f"{source}: {error}") from error
+    files = _weight_files(folder)
+    state = _state(files, family)
+    if f"{QA_HEAD}.weight" not in state:
+        raise SourceError(f"{source}: no question answering head ({QA_HEAD}) in {files[0].name}")
+    described = (folder / name for name in ("config.json", *TOKENIZER_FILES))
     return Checkpoint(
-        source=folder.name if Path(source).is_dir() else source,
+        source=source,
         revision=revision,
         folder=folder,
         config=config,
         state=state,
-        sha256=_digest(
-            weights, *(p for n in ("config.json", *TOKENIZER_FILES) if (p := folder / n).is_file())
-        ),
+        sha256=_digest(*files, *(path for path in described if path.is_file())),
     )
+
+
+def _weight_files(folder: Path) -> list[Path]:
+    """The file with the weights, or the files that an index names, in order."""
+    for name in _WEIGHTS:
+        if (folder / name).is_file():
+            return [folder / name]
+        index = folder / f"{name}.index.json"
+        if index.is_file():
+            try:
+                names = sorted(set(json.loads(index.read_bytes())["weight_map"].values()))
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                raise SourceError(f"{index}: not an index of weights") from error
+            for part in names:
+                if Path(part).name != part or not (folder / part).is_file():
+                    raise SourceError(f"{index}: names {part}, which is not there")
+            return [folder / part for part in names]
+    raise SourceError(f"{folder}: neither {' nor '.join(_WEIGHTS)}, nor an index of either")
+
+
+def _state(files: Sequence[Path], family: Family) -> State:
+    """All weights that question answering uses, each with memory of its own."""
+    state: State = {}
+    others = []
+    for path in files:
+        for given, tensor in _read(path).items():
+            old = next((old for old in _OLD_NAMES if given.endswith(old)), None)
+            name = given.removesuffix(old) + _OLD_NAMES[old] if old else given
+            if family.owns(name):
+                state[name] = tensor.to(torch.float32).clone(memory_format=torch.contiguous_format)
+            else:
+                others.append(name)
+    if others:
+        logger.info("weights that question answering does not use: %s", ", ".join(others))
+    return state
 
 
 def _read(path: Path) -> State:
@@ -93,30 +132,8 @@ def _read(path: Path) -> State:
             return load_file(path)
         state: State = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch and safetensors share no error, and pickle has its own
-        raise SourceError(f"{path}: cannot be read: {_first_line(error)}") from error
+        raise SourceError(f"{path}: cannot be read: {first_line(error)}") from error
     return state
-
-
-def _download(source: str, revision: str | None) -> Path:
-    # A path that does not exist, rather than a hub id: `name` or `owner/name`.
-    if source.startswith((".", "/", "~")) or source.count("/") > 1:
-        raise SourceError(f"model folder {source} does not exist")
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError
-
-    try:
-        patterns = ["*.json", "*.txt", *_WEIGHTS]
-        return Path(snapshot_download(source, revision=revision, allow_patterns=patterns))
-    except HFValidationError as error:
-        raise SourceError(f"{source} is neither a folder nor a hub id") from error
-    except Exception as error:  # the hub client raises whatever its HTTP stack raises
-        raise SourceError(
-            f"{source} is no folder here, and the hub gave no such model: {_first_line(error)}"
-        ) from error
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def _digest(*paths: Path) -> str:

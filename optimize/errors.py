@@ -29,3 +29,8 @@ class GateFailed(OptimizeError):
     """A figure is outside its bound; the text names the step, the figure and the bound."""
 
     exit_status = 3
+
+
+def first_line(error: BaseException) -> str:
+    """What another library's error says, as one line."""
+    return next(iter(str(error).splitlines()), type(error).__name__)

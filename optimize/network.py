@@ -7,37 +7,50 @@ from collections.abc import Sequence
 from typing import Any
 
 from torch import nn
-from transformers import BertForQuestionAnswering
 
 from optimize.checkpoint import State
 from optimize.errors import SourceError
+from optimize.family import family_of
 from predictor.artifact import LayerShape
 
 
 def build_module(state: State, config: Any, layers: Sequence[LayerShape]) -> nn.Module:
-    """A BertForQuestionAnswering in evaluation mode with the given weights.
+    """The family's question answering model in evaluation mode with the given weights.
 
     Args:
-        state: The weights, under transformers' names.
+        state: The weights, under transformers' names; linear layers may lack their bias.
         config: The configuration of the unpruned model.
         layers: Heads and feed-forward width of each layer.
 
     Raises:
         SourceError: Weights and configuration do not belong together.
     """
+    family = family_of(config)
     config = copy.deepcopy(config)
     config.pruned_heads = {}
-    module = BertForQuestionAnswering(config)
+    # With more outputs than the logits, attention would be computed the slow way.
+    config.output_attentions = config.output_hidden_states = False
+    try:
+        module = family.model_class(config)
+    except ValueError as error:
+        raise SourceError(f"config.json: {error}") from error
     head_size = config.hidden_size // config.num_attention_heads
-    for layer, shape in zip(module.bert.encoder.layer, layers, strict=True):
-        attention = layer.attention.self
-        attention.num_attention_heads = shape.heads
-        attention.all_head_size = width = shape.heads * head_size
-        for name in ("query", "key", "value"):
-            setattr(attention, name, nn.Linear(config.hidden_size, width))
-        layer.attention.output.dense = nn.Linear(width, config.hidden_size)
-        layer.intermediate.dense = nn.Linear(config.hidden_size, shape.feed_forward)
-        layer.output.dense = nn.Linear(shape.feed_forward, config.hidden_size)
+    for index, shape in enumerate(layers):
+        hidden, width = config.hidden_size, shape.heads * head_size
+        for attribute, size in ((family.heads, shape.heads), (family.attention_width, width)):
+            owner, _, name = (family.layer(index) + attribute).rpartition(".")
+            setattr(module.get_submodule(owner), name, size)
+        for name, inputs, outputs in (
+            (family.query, hidden, width),
+            (family.key, hidden, width),
+            (family.value, hidden, width),
+            (family.attention_output, width, hidden),
+            (family.inner, hidden, shape.feed_forward),
+            (family.outer, shape.feed_forward, hidden),
+        ):
+            linear = family.layer(index) + name
+            has_bias = f"{linear}.bias" in state
+            module.set_submodule(linear, nn.Linear(inputs, outputs, bias=has_bias))
     try:
         module.load_state_dict(state)
     except RuntimeError as error:
@@ -49,16 +62,41 @@ def build_module(state: State, config: Any, layers: Sequence[LayerShape]) -> nn.
 
 
 def layer_shapes(state: State, config: Any) -> tuple[LayerShape, ...]:
-    """Heads and feed-forward width of each layer, read off the weights; raises SourceError."""
-    head_size = config.hidden_size // config.num_attention_heads
-    prefix = "bert.encoder.layer"
-    try:
-        return tuple(
-            LayerShape(
-                heads=state[f"{prefix}.{i}.attention.self.query.weight"].shape[0] // head_size,
-                feed_forward=state[f"{prefix}.{i}.intermediate.dense.weight"].shape[0],
+    """Heads and feed-forward width of each layer, read off the weights.
+
+    Raises:
+        SourceError: A weight is missing, or has a shape that no heads of this size have.
+    """
+    family = family_of(config)
+    hidden = config.hidden_size
+    head_size = hidden // config.num_attention_heads
+    shapes = []
+    for index in range(config.num_hidden_layers):
+        prefix = family.layer(index)
+        try:
+            attention = len(state[f"{prefix}{family.value}.weight"])
+            width = len(state[f"{prefix}{family.inner}.weight"])
+            expected = {
+                family.query: (attention, hidden),
+                family.key: (attention, hidden),
+                family.value: (attention, hidden),
+                family.attention_output: (hidden, attention),
+                family.inner: (width, hidden),
+                family.outer: (hidden, width),
+            }
+            found = {name: tuple(state[f"{prefix}{name}.weight"].shape) for name in expected}
+        except KeyError as error:
+            raise SourceError(f"the weights do not fit config.json: {error} is missing") from error
+        for name, shape in expected.items():
+            if found[name] != shape:
+                raise SourceError(
+                    f"the weights do not fit config.json: {prefix}{name}.weight is {found[name]}, "
+                    f"{shape} expected"
+                )
+        if not attention or attention % head_size or not width:
+            raise SourceError(
+                f"the weights do not fit config.json: layer {index} has {attention} attention "
+                f"rows for heads of {head_size}, and {width} feed-forward neurons"
             )
-            for i in range(config.num_hidden_layers)
-        )
-    except KeyError as error:
-        raise SourceError(f"the weights do not fit config.json: {error} is missing") from error
+        shapes.append(LayerShape(heads=attention // head_size, feed_forward=width))
+    return tuple(shapes)

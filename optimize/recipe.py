@@ -25,13 +25,15 @@ class Recipe:
     Attributes:
         model: Hub id or folder of the checkpoint to optimize.
         revision: The hub revision of `model`, None for the default branch.
-        baseline: The checkpoint to compare with; None for `model` itself.
+        baseline, baseline_revision: The checkpoint to compare with; None for `model` itself.
         precision: auto, fp32, fp16 or int8.
         target: cpu or cuda.
         dataset: SQuAD v2 file for the F1 gate; None gates on parity and span agreement alone.
         output, name, version: Published at `<output>/<name>/<version>/`.
         null_score_diff_threshold: The served threshold; None switches the empty answer off.
         max_seq_length: Longest feature, None for what the model allows, at most 512.
+        allow_lossy: Whether heads with a zero query or key, which still average, leave too.
+        allow_unfused: Whether a graph that does not fuse fully is served.
         max_f1_drop: F1 points that the artifact may lose against the pruned step.
         parity_tolerance: Largest logit difference of an fp32 step, relative to the largest logit.
         min_span_agreement: Share of equal answers that fp16 and int8 must keep.
@@ -44,6 +46,7 @@ class Recipe:
     output: Path
     revision: str | None = None
     baseline: str | None = None
+    baseline_revision: str | None = None
     precision: str = "auto"
     target: str = "cpu"
     dataset: Path | None = None
@@ -55,6 +58,8 @@ class Recipe:
     doc_stride: int = 128
     n_best_size: int = 20
     max_answer_length: int = 30
+    allow_lossy: bool = False
+    allow_unfused: bool = False
     max_f1_drop: float = 1.0
     parity_tolerance: float = 1e-4
     min_span_agreement: float = 0.85
@@ -80,6 +85,7 @@ class Recipe:
             "keep_steps",
             "model",
             "baseline",
+            "baseline_revision",
             "dataset",
             "sequence_lengths",
             "rounds",

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from safetensors.torch import save_file
 
@@ -14,6 +14,7 @@ from optimize import compaction, export, fusion, network, quantize
 from optimize.checkpoint import TOKENIZER_FILES, Checkpoint, State
 from optimize.compaction import Compacted
 from optimize.evaluate import session_for
+from optimize.family import family_of
 from optimize.recipe import Recipe, tool_versions
 from predictor.artifact import (
     CONFIG_FILE,
@@ -24,12 +25,6 @@ from predictor.artifact import (
     write_spec,
 )
 from predictor.engine import Engine
-
-INPUTS: tuple[Literal["input_ids", "attention_mask", "token_type_ids"], ...] = (
-    "input_ids",
-    "attention_mask",
-    "token_type_ids",
-)
 
 
 @dataclass(frozen=True)
@@ -76,12 +71,13 @@ class StepBuilder:
         state: State,
         layers: Sequence[LayerShape],
         density: float,
+        notes: dict[str, Any] | None = None,
     ) -> Step:
         """A step that PyTorch runs."""
         folder = self._folder(name, checkpoint)
         save_file(state, folder / MODEL_FILES["torch"])
         return self._finish(
-            name, folder, checkpoint, "torch", "fp32", tuple(layers), density, notes={}
+            name, folder, checkpoint, "torch", "fp32", tuple(layers), density, notes or {}
         )
 
     def onnx(self, checkpoint: Checkpoint, compacted: Compacted) -> Step:
@@ -98,7 +94,10 @@ class StepBuilder:
         folder = self._folder("graph", checkpoint)
         spec = before.spec
         counts = fusion.fuse(
-            before.model_file, folder / MODEL_FILES["onnx"], layers=len(spec.layers)
+            before.model_file,
+            folder / MODEL_FILES["onnx"],
+            expected=family_of(checkpoint.config).fused_operators(checkpoint.config),
+            allow_unfused=self._recipe.allow_unfused,
         )
         notes = {"fused operators": counts}
         return self._finish(
@@ -139,7 +138,8 @@ class StepBuilder:
         notes: dict[str, Any],
     ) -> Step:
         recipe, config = self._recipe, checkpoint.config
-        longest = min(512, config.max_position_embeddings, recipe.max_seq_length or 512)
+        family = family_of(config)
+        longest = min(512, family.longest(config), recipe.max_seq_length or 512)
         spec = ArtifactSpec(
             format=format_,
             name=recipe.name,
@@ -152,7 +152,7 @@ class StepBuilder:
             opset=recipe.opset if format_ == "onnx" else None,
             density=density,
             layers=layers,
-            inputs=INPUTS,
+            inputs=family.inputs,
             pad_token_id=config.pad_token_id or 0,
             max_seq_length=longest,
             doc_stride=recipe.doc_stride,

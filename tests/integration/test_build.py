@@ -154,8 +154,8 @@ def in_process(checkpoint, root, **changes):
 def test_a_wrong_compaction_is_not_published(checkpoint, tmp_path, monkeypatch):
     compact = compaction.compact
 
-    def wrong(state, config):
-        compacted = compact(state, config)
+    def wrong(state, config, **options):
+        compacted = compact(state, config, **options)
         compacted.state["qa_outputs.weight"] = compacted.state["qa_outputs.weight"] * -3
         return compacted
 
@@ -253,3 +253,49 @@ def test_a_masked_checkpoint_becomes_smaller_and_answers_the_same(checkpoint, tm
         expected = model(**batch).start_logits[0].numpy()
     engine = Engine.load(folder)
     assert np.allclose(engine.run(engine.prepare(QUESTIONS[:1]))[0].start, expected, atol=1e-3)
+
+
+@pytest.fixture(scope="session")
+def averaging(checkpoint, tmp_path_factory):
+    """The embedded checkpoint with one head whose key is zero, so that it averages its values."""
+    folder = tmp_path_factory.mktemp("averaging") / "model"
+    shutil.copytree(checkpoint, folder)
+    state = load_file(folder / "model.safetensors")
+    state["bert.encoder.layer.2.attention.self.key.weight"][:32] = 0
+    save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
+    return folder
+
+
+def test_a_head_that_averages_stays(averaging, tmp_path):
+    folder = in_process(averaging, tmp_path, precision="fp32")
+    assert {shape.heads for shape in load_spec(folder).layers} == {12}
+    assert "heads with a zero query or key, left" in (folder / "report.md").read_text()
+
+
+@pytest.mark.parametrize("baseline", [False, True])
+def test_a_head_that_averages_leaves_where_losses_are_allowed(
+    averaging, checkpoint, tmp_path, baseline
+):
+    changes = {"precision": "fp32", "allow_lossy": True}
+    if baseline:
+        changes["baseline"] = str(checkpoint)
+    folder = in_process(averaging, tmp_path / "root", **changes)
+    assert [shape.heads for shape in load_spec(folder).layers] == [12, 12, 11, 12, 12, 12]
+    report = json.loads((folder / "report.json").read_text())
+    pruned = next(step for step in report["steps"] if step["name"] == "pruned")
+    assert pruned["notes"] == {"heads with a zero query or key, removed with loss": 1}
+    assert pruned["parity"]["max_logit_difference"] > 1e-3
+    with pytest.raises(GateFailed, match="pruned: .* of the answers"):
+        in_process(averaging, tmp_path / "other", min_span_agreement=1.01, **changes)
+
+
+def test_a_loss_of_f1_is_gated(averaging, checkpoint, tmp_path):
+    whole = json.loads((checkpoint.parent / "data" / "questions.json").read_text())
+    data = tmp_path / "few.json"
+    data.write_text(json.dumps(whole | {"data": whole["data"][:1]}))
+    with pytest.raises(GateFailed, match="pruned: F1 .* below the original step's"):
+        in_process(
+            averaging, tmp_path, precision="fp32", allow_lossy=True, baseline=str(checkpoint),
+            dataset=data, max_f1_drop=-100.0, min_span_agreement=0.0,
+        )  # fmt: skip
+    assert not (tmp_path / "qa").exists()
