@@ -14,16 +14,27 @@ from tempfile import TemporaryDirectory
 
 import onnxruntime
 
-from optimize import benchmark, checkpoint, compaction, evaluate, parity, publish, squad
+from optimize import (
+    benchmark,
+    checkpoint,
+    compaction,
+    evaluate,
+    parity,
+    publish,
+    squad,
+    staging,
+    triton,
+)
 from optimize.benchmark import BURN_IN_ROUNDS, Latency
 from optimize.checkpoint import Checkpoint
-from optimize.errors import GateFailed, PublishError
+from optimize.errors import GateFailed, WriteError
 from optimize.parity import Parity
 from optimize.progress import Progress
 from optimize.recipe import Recipe
 from optimize.report import Report, StepFigures
 from optimize.squad import Example, Prediction, Scores
 from optimize.steps import Step, StepBuilder
+from predictor.artifact import SPEC_FILE
 from predictor.cpu import available_cpus
 from predictor.types import Question
 
@@ -35,7 +46,7 @@ _FP16_TOLERANCE = 2e-2
 
 
 def build(recipe: Recipe, progress: Progress) -> Path:
-    """Builds, gates and publishes an artifact and its baseline.
+    """Builds, gates and publishes an artifact and its baseline, for Triton too on request.
 
     Returns:
         The published folder; at once where this very build is there already.
@@ -43,42 +54,48 @@ def build(recipe: Recipe, progress: Progress) -> Path:
     Raises:
         SourceError: The checkpoint or the data set cannot be used.
         GateFailed: The result is worse than allowed; nothing is published.
-        PublishError: The target holds another build, or cannot be written.
+        PublishError: The target holds another build.
+        WriteError: It cannot be written.
     """
     publish.check_name(recipe.name)
-    for name in (recipe.name, f"{recipe.name}-baseline"):
-        publish.check_writable(recipe.output / name)
-    examples = squad.read(recipe.dataset) if recipe.dataset else []
-    model = checkpoint.load(recipe.model, recipe.revision)
-    baseline = checkpoint.load(recipe.baseline) if recipe.baseline else model
-    build_id = recipe.build_id({"model": model.sha256, "baseline": baseline.sha256})
     folders = {
         name: publish.target(recipe.output, name, recipe.version)
         for name in (f"{recipe.name}-baseline", recipe.name)
     }
-    there = [publish.published(folder, build_id) for folder in folders.values()]
+    for folder in folders.values():
+        if not (folder / SPEC_FILE).exists():
+            publish.check_writable(folder.parent)
+    examples = squad.read(recipe.dataset) if recipe.dataset else []
+    model = checkpoint.load(recipe.model, recipe.revision)
+    baseline = checkpoint.load(recipe.baseline) if recipe.baseline else model
+    build_id = recipe.build_id({"model": model.sha256, "baseline": baseline.sha256})
     final = folders[recipe.name]
-    if all(there):
+    for place in (recipe.output, *(folder.parent for folder in folders.values())):
+        staging.sweep(place)
+    if all([publish.published(folder, build_id) for folder in folders.values()]):
         logger.info("%s is published already, and whole", final)
-        return final
-    with _scratch(recipe.keep_steps) as scratch:
-        builder = StepBuilder(recipe, build_id, scratch)
-        journey = _Journey(recipe, builder, examples, progress)
-        report, served = journey.run(model, baseline)
-        first = journey.steps[0]
-        texts = {"report.json": report.to_json(), "report.md": report.to_markdown()}
-        # The artifact itself comes last: where it is, all is.
-        for step, folder in ((first, folders[f"{recipe.name}-baseline"]), (served, final)):
-            if not publish.published(folder, build_id):
-                spec = step.spec.model_copy(
-                    update={
-                        "name": folder.parent.name,
-                        "figures": replace(report, served=step.name).figures(),
-                    }
-                )
-                publish.publish(step.folder, spec, folder, texts)
-                logger.info("published %s", folder)
+    else:
+        if recipe.triton:
+            triton.check(recipe.output, recipe.name, recipe.version, build_id)
+        with _scratch(recipe.keep_steps) as scratch:
+            builder = StepBuilder(recipe, build_id, scratch)
+            journey = _Journey(recipe, builder, examples, progress)
+            report, served = journey.run(model, baseline)
+            first = journey.steps[0]
+            # The artifact itself comes last: where it is, all is.
+            for step, folder in zip((first, served), folders.values(), strict=True):
+                _publish(step, folder, report)
+    if recipe.triton:
+        triton.publish(final, recipe.triton_instances)
     return final
+
+
+def _publish(step: Step, folder: Path, report: Report) -> None:
+    figures = replace(report, served=step.name).figures()
+    spec = step.spec.model_copy(update={"name": folder.parent.name, "figures": figures})
+    texts = {"report.json": report.to_json(), "report.md": report.to_markdown()}
+    publish.publish(step.folder, spec, folder, texts)
+    logger.info("published %s", folder)
 
 
 @contextmanager
@@ -91,7 +108,7 @@ def _scratch(keep: Path | None) -> Iterator[Path]:
     try:
         keep.mkdir(parents=True)
     except OSError as error:
-        raise PublishError(f"{keep}: cannot be made for the steps ({error.strerror})") from error
+        raise WriteError(f"{keep}: cannot be made for the steps ({error.strerror})") from error
     try:
         yield keep
     except BaseException:

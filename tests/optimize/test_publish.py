@@ -5,7 +5,7 @@ import os
 import pytest
 
 from optimize import publish
-from optimize.errors import PublishError
+from optimize.errors import PublishError, WriteError
 from predictor.artifact import load_spec, read_spec
 
 REPORTS = {"report.md": "# report\n"}
@@ -52,13 +52,34 @@ def test_a_failed_copy_leaves_nothing(make_artifact, tmp_path):
     source = make_artifact()
     spec = read_spec(source)
     (source / "tokenizer.json").unlink()
+    with pytest.raises(WriteError, match="No such file"):
+        publish.publish(source, spec, tmp_path / "root" / "qa" / "1", REPORTS)
+    assert not (tmp_path / "root").exists()
+
+
+def test_a_copy_that_is_not_what_the_spec_promises(make_artifact, tmp_path):
+    source = make_artifact()
+    (source / "model.onnx").write_bytes(b"as many bytes, wrong")
+    with pytest.raises(WriteError, match=r"model\.onnx"):
+        publish.publish(source, read_spec(source), tmp_path / "root" / "qa" / "1", REPORTS)
+    assert not (tmp_path / "root").exists()
+
+
+def test_publishing_again_changes_nothing(make_artifact, tmp_path):
+    source = make_artifact()
     folder = tmp_path / "root" / "qa" / "1"
-    with pytest.raises(PublishError):
-        publish.publish(source, spec, folder, REPORTS)
-    assert not any(folder.parent.iterdir())
+    publish.publish(source, read_spec(source), folder, REPORTS)
+    before = folder.stat().st_ino
+    publish.publish(source, read_spec(source), folder, {"report.md": "another"})
+    assert (folder / "report.md").read_text() == "# report\n"
+    other = make_artifact("other", build_id="1" * 64)
+    with pytest.raises(PublishError, match="another build"):
+        publish.publish(other, read_spec(other), folder, REPORTS)
+    assert folder.stat().st_ino == before
+    assert [path.name for path in folder.parent.iterdir()] == ["1"]
 
 
-@pytest.mark.parametrize("name", ["", "..", "a/b", "/a", ".hidden"])
+@pytest.mark.parametrize("name", ["", "..", "a/b", "/a", ".hidden", "triton"])
 def test_a_name_that_leads_elsewhere(name):
     with pytest.raises(PublishError, match="name"):
         publish.check_name(name)
