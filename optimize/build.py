@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import logging
 import platform
-import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import onnxruntime
 
@@ -27,11 +25,12 @@ from optimize import (
 )
 from optimize.benchmark import BURN_IN_ROUNDS, Latency
 from optimize.checkpoint import Checkpoint
-from optimize.errors import GateFailed, WriteError
+from optimize.errors import GateFailed
 from optimize.parity import Parity
 from optimize.progress import Progress
 from optimize.recipe import Recipe
 from optimize.report import Report, StepFigures
+from optimize.scratch import no_space, scratch
 from optimize.squad import Example, Prediction, Scores
 from optimize.steps import Step, StepBuilder
 from predictor.artifact import SPEC_FILE
@@ -77,43 +76,30 @@ def build(recipe: Recipe, progress: Progress) -> Path:
     else:
         if recipe.triton:
             triton.check(recipe.output, recipe.name, recipe.version, build_id)
-        with _scratch(recipe.keep_steps) as scratch:
-            builder = StepBuilder(recipe, build_id, scratch)
+        with scratch(recipe.keep_steps) as folder:
+            builder = StepBuilder(recipe, build_id, folder)
             journey = _Journey(recipe, builder, examples, progress)
             report, served = journey.run(model, baseline)
-            first = journey.steps[0]
             # The artifact itself comes last: where it is, all is.
-            for step, folder in zip((first, served), folders.values(), strict=True):
-                _publish(step, folder, report)
+            baseline_folder, _ = folders.values()
+            _publish({baseline_folder: journey.steps[0], final: served}, report)
     if recipe.triton:
         triton.publish(final, recipe.triton_instances)
     return final
 
 
-def _publish(step: Step, folder: Path, report: Report) -> None:
-    figures = replace(report, served=step.name).figures()
-    spec = step.spec.model_copy(update={"name": folder.parent.name, "figures": figures})
+def _publish(steps: Mapping[Path, Step], report: Report) -> None:
     texts = {"report.json": report.to_json(), "report.md": report.to_markdown()}
-    publish.publish(step.folder, spec, folder, texts)
-    logger.info("published %s", folder)
-
-
-@contextmanager
-def _scratch(keep: Path | None) -> Iterator[Path]:
-    """The folder that steps are built in: a temporary one, or the one to keep."""
-    if keep is None:
-        with TemporaryDirectory(prefix="optimize-") as scratch:
-            yield Path(scratch)
-        return
-    try:
-        keep.mkdir(parents=True)
-    except OSError as error:
-        raise WriteError(f"{keep}: cannot be made for the steps ({error.strerror})") from error
-    try:
-        yield keep
-    except BaseException:
-        shutil.rmtree(keep, ignore_errors=True)
-        raise
+    with ExitStack() as stack:
+        # All is written before any of it appears.
+        publishers = []
+        for folder, step in steps.items():
+            figures = replace(report, served=step.name).figures()
+            spec = step.spec.model_copy(update={"name": folder.parent.name, "figures": figures})
+            prepared = publish.prepared(step.folder, spec, folder, texts)
+            publishers.append(stack.enter_context(prepared))
+        for appear in publishers:
+            appear()
 
 
 class _Journey:
@@ -187,6 +173,8 @@ class _Journey:
         except GateFailed:
             raise
         except Exception as error:  # whatever the converters raise, another step may do
+            if no_space(error):
+                raise
             logger.debug("%s", name, exc_info=True)
             raise GateFailed(f"{name}: cannot be made or does not run: {error}") from error
         parity.check_spans(name, found, self._recipe.min_span_agreement)

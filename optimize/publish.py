@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from optimize import staging
 from optimize.errors import PublishError, WriteError
 from predictor.artifact import ArtifactSpec, read_spec, verify, write_spec
 from predictor.errors import ArtifactError
+
+logger = logging.getLogger("optimize")
 
 REPOSITORY = "triton"
 """The folder beside the artifacts that is Triton's model repository."""
@@ -70,8 +73,11 @@ def published(folder: Path, build_id: str) -> bool:
     return True
 
 
-def publish(source: Path, spec: ArtifactSpec, folder: Path, reports: Mapping[str, str]) -> None:
-    """Copies a built artifact beside its target and renames it there.
+@contextmanager
+def prepared(
+    source: Path, spec: ArtifactSpec, folder: Path, reports: Mapping[str, str]
+) -> Iterator[Callable[[], None]]:
+    """Copies a built artifact beside its target; the function it yields makes it appear there.
 
     Whoever else publishes there, one build wins; it is no error where that is this very build.
 
@@ -86,9 +92,12 @@ def publish(source: Path, spec: ArtifactSpec, folder: Path, reports: Mapping[str
         WriteError: It cannot be written; nothing is left behind.
     """
     staging.sweep(folder.parent)
-    while not published(folder, spec.build_id):
-        with writing(folder), staging.staging(folder.parent) as beside:
-            staged = beside / folder.name
+    if published(folder, spec.build_id):
+        yield lambda: None
+        return
+    with ExitStack() as stack:
+        with writing(folder):
+            staged = stack.enter_context(staging.staging(folder.parent)) / folder.name
             staged.mkdir()
             for name in spec.files:
                 shutil.copyfile(source / name, staged / name)
@@ -96,8 +105,17 @@ def publish(source: Path, spec: ArtifactSpec, folder: Path, reports: Mapping[str
                 (staged / name).write_text(text, encoding="utf-8")
             write_spec(staged, spec)
             verify(staged, spec)
-            if staging.publish_folder(staged, folder):
-                return
+            staging.settle(staged)
+        yield lambda: _appear(staged, folder, spec.build_id)
+
+
+def _appear(staged: Path, folder: Path, build_id: str) -> None:
+    with writing(folder):
+        done = staging.rename(staged, folder)
+    if done:
+        logger.info("published %s", folder)
+    elif not published(folder, build_id):
+        raise WriteError(f"{folder}: another publisher's version came and went")
 
 
 @contextmanager

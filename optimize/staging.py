@@ -61,8 +61,14 @@ def sweep(parent: Path) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def publish_folder(staged: Path, folder: Path) -> bool:
-    """Renames a folder to its final name once all of it is on the disk.
+def settle(staged: Path) -> None:
+    """Waits until all of a folder is on the disk; raises OSError."""
+    for path in (*staged.rglob("*"), staged):
+        _sync(path)
+
+
+def rename(staged: Path, folder: Path) -> bool:
+    """Gives a settled folder its final name.
 
     Args:
         folder: Absent or empty: a pod that mounts it too early makes it so.
@@ -73,8 +79,6 @@ def publish_folder(staged: Path, folder: Path) -> bool:
     Raises:
         OSError: It cannot be written.
     """
-    for path in (*staged.rglob("*"), staged):
-        _sync(path)
     try:
         os.rename(staged, folder)
     except OSError as error:

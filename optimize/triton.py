@@ -82,12 +82,15 @@ def _publish(folder: Path, config: str, spec: ArtifactSpec, artifact: Path) -> N
     with writing(version), staging.staging(folder.parent.parent) as beside:
         staged = beside / "model"
         _copy(artifact, spec, staged / version.name)
-        folder.parent.mkdir(exist_ok=True)
-        if (folder / CONFIG_FILE).exists():
-            done = staging.publish_folder(staged / version.name, version)
-        else:
+        joins = (folder / CONFIG_FILE).exists()
+        if not joins:
             (staged / CONFIG_FILE).write_text(config, encoding="utf-8")
-            done = staging.publish_folder(staged, folder)
+        staging.settle(staged)
+        folder.parent.mkdir(exist_ok=True)
+        if joins:
+            done = staging.rename(staged / version.name, version)
+        else:
+            done = staging.rename(staged, folder)
     if done:
         logger.info("published %s", version)
 

@@ -22,15 +22,21 @@ _FILES = {
 }
 
 
+def publish_artifact(source, spec, folder, reports):
+    """Publishes one artifact."""
+    with publish.prepared(source, spec, folder, reports) as appear:
+        appear()
+
+
 def artifact(source, root):
     """Publishes the artifact in `source` at `<root>/qa/1`."""
-    publish.publish(source, read_spec(source), publish.target(root, "qa", 1), REPORTS)
+    publish_artifact(source, read_spec(source), publish.target(root, "qa", 1), REPORTS)
 
 
 def triton_models(source, root):
     """Publishes the artifact in `source`, for Triton too."""
     folder = publish.target(root, "qa", 1)
-    publish.publish(source, read_spec(source), folder, REPORTS)
+    publish_artifact(source, read_spec(source), folder, REPORTS)
     triton.publish(folder, instances=1)
 
 

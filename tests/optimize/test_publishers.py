@@ -146,14 +146,14 @@ def test_many_publishers_at_once(build, tmp_path):
 def test_a_folder_that_is_swept_all_the_same_publishes_nothing_half(build, tmp_path, monkeypatch):
     """As on a volume whose locks other nodes do not see."""
     source = build("0")
-    publish_folder = staging.publish_folder
+    rename = staging.rename
 
     def swept(staged, folder):
         monkeypatch.setattr(staging.fcntl, "flock", lambda *_: None)
         staging.sweep(folder.parent)
-        return publish_folder(staged, folder)
+        return rename(staged, folder)
 
-    monkeypatch.setattr(staging, "publish_folder", swept)
+    monkeypatch.setattr(staging, "rename", swept)
     with pytest.raises(PublishError, match="cannot be written"):
         artifact(source, tmp_path / "root")
     assert not (tmp_path / "root").exists()

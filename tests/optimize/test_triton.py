@@ -10,6 +10,7 @@ import pytest
 from optimize import publish, triton
 from optimize.errors import PublishError, WriteError
 from predictor.artifact import load_spec, read_spec
+from tests.optimize.publishers import publish_artifact
 
 CONFIGS = Path(__file__).with_name("model_configs.py")
 
@@ -31,7 +32,7 @@ def put(make_artifact, tmp_path):
             f"source-{len(list(tmp_path.iterdir()))}", version=version, **changes
         )
         folder = publish.target(tmp_path / "root", "qa", version)
-        publish.publish(source, read_spec(source), folder, {"report.md": ""})
+        publish_artifact(source, read_spec(source), folder, {"report.md": ""})
         return folder
 
     return put
