@@ -170,29 +170,6 @@ def test_a_file_system_without_locks(build, tmp_path, monkeypatch):
     assert visible(tmp_path / "root")[0] == {"qa/1": "0"}
 
 
-@pytest.fixture
-def mount(tmp_path):
-    """Mounts a small file system, where that is allowed."""
-    mounted = []
-
-    def make(*options):
-        folder = tmp_path / f"mount-{len(mounted)}"
-        folder.mkdir()
-        command = ["mount", "-t", "tmpfs", "-o", ",".join(options), "none", str(folder)]
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-        except FileNotFoundError:
-            pytest.skip("there is no mount command")
-        if done.returncode:
-            pytest.skip(f"no file system can be mounted: {done.stderr.strip()}")
-        mounted.append(folder)
-        return folder
-
-    yield make
-    for folder in mounted:
-        subprocess.run(["umount", str(folder)], check=True)
-
-
 def remount_read_only(folder):
     subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
 
