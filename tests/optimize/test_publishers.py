@@ -148,15 +148,24 @@ def test_a_folder_that_is_swept_all_the_same_publishes_nothing_half(build, tmp_p
     source = build("0")
     rename = staging.rename
 
+    def half(folder, **_):
+        (folder / "1" / "model.onnx").unlink()
+
     def swept(staged, folder):
-        monkeypatch.setattr(staging.fcntl, "flock", lambda *_: None)
-        staging.sweep(folder.parent)
+        with monkeypatch.context() as patch:
+            patch.setattr(staging.fcntl, "flock", lambda *_: None)
+            patch.setattr(staging.shutil, "rmtree", half)
+            staging.sweep(folder.parent)
         return rename(staged, folder)
 
-    monkeypatch.setattr(staging, "rename", swept)
-    with pytest.raises(PublishError, match="cannot be written"):
-        artifact(source, tmp_path / "root")
-    assert not (tmp_path / "root").exists()
+    with monkeypatch.context() as patch:
+        patch.setattr(staging, "rename", swept)
+        with pytest.raises(PublishError, match="cannot be written"):
+            artifact(source, tmp_path / "root")
+    assert visible(tmp_path / "root") == ({}, [])
+    artifact(source, tmp_path / "root")
+    assert visible(tmp_path / "root") == ({"qa/1": "0"}, [])
+    assert leftovers(tmp_path / "root") == []
 
 
 def test_a_file_system_without_locks(build, tmp_path, monkeypatch):
