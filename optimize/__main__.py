@@ -13,7 +13,7 @@ from types import FrameType
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs a verb; returns the exit status: 0, 1 bad input, 2 not publishable, 3 gate failed."""
+    """Runs a verb; returns the exit status: 0, or that of the error (see `errors`)."""
     arguments = _parser().parse_args(argv)
     logging.basicConfig(
         level=logging.WARNING,
@@ -133,6 +133,12 @@ def _build_arguments(build: argparse.ArgumentParser) -> None:
         help="tokens at which latency is measured",
     )  # fmt: skip
     build.add_argument("--rounds", type=_positive, default=10, help="measurements of each latency")
+    build.add_argument(
+        "--triton", action="store_true", help="publish a Triton model repository too"
+    )
+    build.add_argument(
+        "--triton-instances", type=_positive, default=1, help="of each Triton model, per GPU"
+    )
     build.add_argument(
         "--keep-steps", type=Path, help="new folder that keeps every step's own artifact"
     )

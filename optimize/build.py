@@ -4,28 +4,38 @@ from __future__ import annotations
 
 import logging
 import platform
-import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import onnxruntime
 
-from optimize import benchmark, checkpoint, compaction, evaluate, parity, publish, squad
+from optimize import (
+    benchmark,
+    checkpoint,
+    compaction,
+    evaluate,
+    parity,
+    publish,
+    squad,
+    staging,
+    triton,
+)
 from optimize.benchmark import BURN_IN_ROUNDS, Latency
 from optimize.checkpoint import Checkpoint
 from optimize.compaction import Compacted
-from optimize.errors import GateFailed, PublishError
+from optimize.errors import GateFailed
 from optimize.parity import Parity
 from optimize.progress import Progress
 from optimize.recipe import Recipe
 from optimize.report import Report, StepFigures
+from optimize.scratch import no_space, scratch
 from optimize.squad import Example, Prediction, Scores
 from optimize.steps import Step, StepBuilder
+from predictor.artifact import SPEC_FILE
 from predictor.cpu import available_cpus
 from predictor.types import Question
 
@@ -37,7 +47,7 @@ _FP16_TOLERANCE = 2e-2
 
 
 def build(recipe: Recipe, progress: Progress) -> Path:
-    """Builds, gates and publishes an artifact and its baseline.
+    """Builds, gates and publishes an artifact and its baseline, for Triton too on request.
 
     Returns:
         The published folder; at once where this very build is there already.
@@ -45,62 +55,55 @@ def build(recipe: Recipe, progress: Progress) -> Path:
     Raises:
         SourceError: The checkpoint or the data set cannot be used.
         GateFailed: The result is worse than allowed; nothing is published.
-        PublishError: The target holds another build, or cannot be written.
+        PublishError: The target holds another build.
+        WriteError: It cannot be written.
     """
     publish.check_name(recipe.name)
-    for name in (recipe.name, f"{recipe.name}-baseline"):
-        publish.check_writable(recipe.output / name)
+    folders = {
+        name: publish.target(recipe.output, name, recipe.version)
+        for name in (f"{recipe.name}-baseline", recipe.name)
+    }
+    for folder in folders.values():
+        if not (folder / SPEC_FILE).exists():
+            publish.check_writable(folder.parent)
     examples = squad.read(recipe.dataset) if recipe.dataset else []
     model = checkpoint.load(recipe.model, recipe.revision)
     baseline = model
     if recipe.baseline:
         baseline = checkpoint.load(recipe.baseline, recipe.baseline_revision)
     build_id = recipe.build_id({"model": model.sha256, "baseline": baseline.sha256})
-    folders = {
-        name: publish.target(recipe.output, name, recipe.version)
-        for name in (f"{recipe.name}-baseline", recipe.name)
-    }
-    there = [publish.published(folder, build_id) for folder in folders.values()]
     final = folders[recipe.name]
-    if all(there):
+    for place in (recipe.output, *(folder.parent for folder in folders.values())):
+        staging.sweep(place)
+    if all([publish.published(folder, build_id) for folder in folders.values()]):
         logger.info("%s is published already, and whole", final)
-        return final
-    with _scratch(recipe.keep_steps) as scratch:
-        builder = StepBuilder(recipe, build_id, scratch)
-        journey = _Journey(recipe, builder, examples, progress)
-        report, served = journey.run(model, baseline)
-        first = journey.steps[0]
-        texts = {"report.json": report.to_json(), "report.md": report.to_markdown()}
-        # The artifact itself comes last: where it is, all is.
-        for step, folder in ((first, folders[f"{recipe.name}-baseline"]), (served, final)):
-            if not publish.published(folder, build_id):
-                spec = step.spec.model_copy(
-                    update={
-                        "name": folder.parent.name,
-                        "figures": replace(report, served=step.name).figures(),
-                    }
-                )
-                publish.publish(step.folder, spec, folder, texts)
-                logger.info("published %s", folder)
+    else:
+        if recipe.triton:
+            triton.check(recipe.output, recipe.name, recipe.version, build_id)
+        with scratch(recipe.keep_steps) as folder:
+            builder = StepBuilder(recipe, build_id, folder)
+            journey = _Journey(recipe, builder, examples, progress)
+            report, served = journey.run(model, baseline)
+            # The artifact itself comes last: where it is, all is.
+            baseline_folder, _ = folders.values()
+            _publish({baseline_folder: journey.steps[0], final: served}, report)
+    if recipe.triton:
+        triton.publish(final, recipe.triton_instances)
     return final
 
 
-@contextmanager
-def _scratch(keep: Path | None) -> Iterator[Path]:
-    """The folder that steps are built in: a temporary one, or the one to keep."""
-    if keep is None:
-        with TemporaryDirectory(prefix="optimize-") as scratch:
-            yield Path(scratch)
-        return
-    try:
-        keep.mkdir(parents=True)
-    except OSError as error:
-        raise PublishError(f"{keep}: cannot be made for the steps ({error.strerror})") from error
-    try:
-        yield keep
-    except BaseException:
-        shutil.rmtree(keep, ignore_errors=True)
-        raise
+def _publish(steps: Mapping[Path, Step], report: Report) -> None:
+    texts = {"report.json": report.to_json(), "report.md": report.to_markdown()}
+    with ExitStack() as stack:
+        # All is written before any of it appears.
+        publishers = []
+        for folder, step in steps.items():
+            figures = replace(report, served=step.name).figures()
+            spec = step.spec.model_copy(update={"name": folder.parent.name, "figures": figures})
+            prepared = publish.prepared(step.folder, spec, folder, texts)
+            publishers.append(stack.enter_context(prepared))
+        for appear in publishers:
+            appear()
 
 
 class _Journey:
@@ -184,6 +187,8 @@ class _Journey:
         except GateFailed:
             raise
         except Exception as error:  # whatever the converters raise, another step may do
+            if no_space(error):
+                raise
             logger.debug("%s", name, exc_info=True)
             raise GateFailed(f"{name}: cannot be made or does not run: {error}") from error
         parity.check_spans(name, found, self._recipe.min_span_agreement)

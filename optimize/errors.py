@@ -2,7 +2,8 @@
 
 OptimizeError           1
 ├── SourceError         1   the checkpoint or the data set cannot be used
-├── PublishError        2   the target holds another build, or cannot be written
+├── PublishError        2   the target holds another build, or something else
+│   └── WriteError      1   it cannot be written: full, read-only, not permitted
 └── GateFailed          3   the artifact is worse than allowed; nothing is published
 """
 
@@ -23,6 +24,12 @@ class PublishError(OptimizeError):
     """The artifact cannot be published where it was asked for."""
 
     exit_status = 2
+
+
+class WriteError(PublishError):
+    """What is to be published cannot be written; nothing of it is left behind."""
+
+    exit_status = 1
 
 
 class GateFailed(OptimizeError):

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-import os
+import logging
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from optimize.errors import PublishError
-from predictor.artifact import SPEC_FILE, ArtifactSpec, read_spec, verify, write_spec
+from optimize import staging
+from optimize.errors import PublishError, WriteError
+from predictor.artifact import ArtifactSpec, read_spec, verify, write_spec
 from predictor.errors import ArtifactError
+
+logger = logging.getLogger("optimize")
+
+REPOSITORY = "triton"
+"""The folder beside the artifacts that is Triton's model repository."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -22,19 +29,21 @@ def target(root: Path, name: str, version: int) -> Path:
 
 
 def check_name(name: str) -> None:
-    """Raises PublishError for a name that is no folder's, or leads elsewhere."""
+    """Raises PublishError for a name that is no folder's, leads elsewhere or is taken."""
     if not _NAME.fullmatch(name):
         raise PublishError(f"name {name!r} must be of letters, digits, '-', '_' and '.'")
+    if name == REPOSITORY:
+        raise PublishError(f"name {name!r} is that of the Triton model repository")
 
 
 def check_writable(root: Path) -> None:
-    """Raises PublishError where nothing can be written, before hours are spent on a build."""
+    """Raises WriteError where nothing can be written, before hours are spent on a build."""
     nearest = next(folder for folder in (root, *root.absolute().parents) if folder.exists())
     try:
         with tempfile.TemporaryFile(dir=nearest):
             pass
     except OSError as error:
-        raise PublishError(f"{root}: cannot be written ({error.strerror})") from error
+        raise WriteError(f"{root}: cannot be written ({error.strerror})") from error
 
 
 def published(folder: Path, build_id: str) -> bool:
@@ -64,46 +73,57 @@ def published(folder: Path, build_id: str) -> bool:
     return True
 
 
-def publish(source: Path, spec: ArtifactSpec, folder: Path, reports: Mapping[str, str]) -> None:
-    """Copies a built artifact beside its target and renames it there.
+@contextmanager
+def prepared(
+    source: Path, spec: ArtifactSpec, folder: Path, reports: Mapping[str, str]
+) -> Iterator[Callable[[], None]]:
+    """Copies a built artifact beside its target; the function it yields makes it appear there.
+
+    Whoever else publishes there, one build wins; it is no error where that is this very build.
 
     Args:
         source: The folder that holds the files of the spec.
         spec: Written as `artifact.json`.
-        folder: The target; absent or empty.
+        folder: The target; absent, empty, or this very build's.
         reports: Further files, name → text.
 
     Raises:
-        PublishError: It cannot be written; nothing is left behind.
+        PublishError: Another build is there.
+        WriteError: It cannot be written; nothing is left behind.
     """
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        # In containers process ids repeat: the name must be one that no other build can have.
-        beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".tmp", dir=folder.parent))
-    except OSError as error:
-        raise PublishError(f"{folder}: cannot be written ({error.strerror})") from error
-    try:
-        beside.chmod(0o755)
-        for name in spec.files:
-            shutil.copyfile(source / name, beside / name)
-        for name, text in reports.items():
-            (beside / name).write_text(text, encoding="utf-8")
-        write_spec(beside, spec)
-        for path in (*beside.iterdir(), beside):
-            _sync(path)
-        os.rename(beside, folder)
-        _sync(folder.parent)
-    except OSError as error:
-        raise PublishError(f"{folder}: cannot be written ({error.strerror})") from error
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
-    if not (folder / SPEC_FILE).is_file():
-        raise PublishError(f"{folder}: was written but is not there")
+    staging.sweep(folder.parent)
+    if published(folder, spec.build_id):
+        yield lambda: None
+        return
+    with ExitStack() as stack:
+        with writing(folder):
+            staged = stack.enter_context(staging.staging(folder.parent)) / folder.name
+            staged.mkdir()
+            for name in spec.files:
+                shutil.copyfile(source / name, staged / name)
+            for name, text in reports.items():
+                (staged / name).write_text(text, encoding="utf-8")
+            write_spec(staged, spec)
+            verify(staged, spec)
+            staging.settle(staged)
+        yield lambda: _appear(staged, folder, spec.build_id)
 
 
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
+def _appear(staged: Path, folder: Path, build_id: str) -> None:
+    with writing(folder):
+        done = staging.rename(staged, folder)
+    if done:
+        logger.info("published %s", folder)
+    elif not published(folder, build_id):
+        raise WriteError(f"{folder}: another publisher's version came and went")
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Turns what goes wrong while `folder` is written into a WriteError."""
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        yield
+    except OSError as error:
+        raise WriteError(f"{folder}: cannot be written ({error.strerror})") from error
+    except ArtifactError as error:
+        raise WriteError(f"{folder}: cannot be written: {error}") from error

@@ -39,6 +39,8 @@ class Recipe:
         min_span_agreement: Share of equal answers that fp16 and int8 must keep.
         sequence_lengths: Tokens at which latency is measured.
         rounds: Latency measurements of each step and length.
+        triton: Whether the artifact is published as a Triton model repository too.
+        triton_instances: Of each Triton model, on each GPU or on the CPU.
         keep_steps: Where to leave every step's own artifact folder, None to remove them.
     """
 
@@ -66,6 +68,8 @@ class Recipe:
     sequence_lengths: tuple[int, ...] = SEQUENCE_LENGTHS
     rounds: int = 10
     threads: int = 0
+    triton: bool = False
+    triton_instances: int = 1
     keep_steps: Path | None = None
 
     def last_steps(self) -> tuple[str, ...]:
@@ -90,6 +94,8 @@ class Recipe:
             "sequence_lengths",
             "rounds",
             "threads",
+            "triton",
+            "triton_instances",
         )
         recipe = {k: v for k, v in asdict(self).items() if k not in ignored}
         recipe["dataset"] = _sha256(self.dataset) if self.dataset else None

@@ -1,6 +1,8 @@
 """`optimize build` from the embedded checkpoint: what it publishes, and what it refuses."""
 
 import json
+import os
+import re
 import shutil
 import subprocess
 import sys
@@ -8,6 +10,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from onnxruntime import InferenceSession
 from optimum.onnxruntime import ORTModelForQuestionAnswering
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForQuestionAnswering, AutoTokenizer
@@ -37,9 +40,10 @@ QUESTIONS = [
 ]
 
 
-def optimize(*arguments, timeout=300):
+def optimize(*arguments, timeout=300, **environment):
     return subprocess.run(
         [sys.executable, "-m", "optimize", *map(str, arguments)],
+        env=os.environ | {name: str(value) for name, value in environment.items()},
         capture_output=True,
         text=True,
         timeout=timeout,
@@ -123,6 +127,56 @@ def test_the_same_build_is_found_and_another_is_refused(built, checkpoint):
     assert other.returncode == 2
     assert "another build" in one_error_line(other)
     assert (root / "qa/1/artifact.json").stat().st_mtime_ns == before
+
+
+def test_triton_models_of_a_build_that_is_there(built, checkpoint):
+    root = built("fp32")
+    same = ("build", "--model", checkpoint, "--output", root, "--precision", "fp32")
+    again = optimize(*same, "--null-threshold", "-4", "--triton", "--triton-instances", "2")
+    assert again.returncode == 0, again.stderr
+    assert "onnx: done" not in again.stderr
+    repository = root / "triton"
+    assert {path.name for path in repository.iterdir()} == {"qa", "qa-batched"}
+    session = InferenceSession(repository / "qa" / "1" / "model.onnx")
+    for model, axes in (("qa", 2), ("qa-batched", 1)):
+        assert load_spec(repository / model / "1") == load_spec(root / "qa" / "1")
+        config = (repository / model / "config.pbtxt").read_text()
+        assert "count: 2 kind: KIND_CPU" in config
+        # What Triton compares with the model when it loads it.
+        for field, tensors in (("input", session.get_inputs()), ("output", session.get_outputs())):
+            declared = re.findall(
+                rf'^{field} .* "(\w+)" data_type: TYPE_(\w+) dims: (.*) }}$', config, re.M
+            )
+            types = {"tensor(int64)": "INT64", "tensor(float)": "FP32"}
+            dims = "[ " + ", ".join(["-1"] * axes) + " ]"
+            assert declared == [(t.name, types[t.type], dims) for t in tensors]
+            assert all(list(map(type, t.shape)) == [str, str] for t in tensors)
+    other = optimize(*same, "--null-threshold", "-4", "--triton")
+    assert other.returncode == 2
+    assert "config.pbtxt differs" in one_error_line(other)
+
+
+def test_full_disks_are_one_line_and_leave_nothing(checkpoint, mount, tmp_path):
+    """The output has room for the baseline alone, the scratch folder for a step or two."""
+    short = ("--precision", "fp32", "--rounds", "1", "--sequence-lengths", "8")
+    root = mount("size=100m")
+    result = optimize("build", "--model", checkpoint, "--output", root, *short)
+    assert result.returncode == 1
+    line = f"{root / 'qa' / '1'}: cannot be written (No space left on device)"
+    assert one_error_line(result) == f"optimize: error: {line}"
+    assert list(root.iterdir()) == []
+    for precision in ("fp32", "auto"):
+        # The steps before int8 fill three quarters of it.
+        scratch = mount("size=120m" if precision == "fp32" else "size=400m")
+        output = tmp_path / "out"
+        result = optimize(
+            "build", "--model", checkpoint, "--output", output, *short, "--precision", precision,
+            TMPDIR=scratch,
+        )  # fmt: skip
+        assert result.returncode == 1
+        assert "no space left for the steps" in one_error_line(result)
+        assert list(scratch.glob("optimize-*")) == []
+        assert not output.exists()
 
 
 def test_a_failed_gate_publishes_nothing(checkpoint, tmp_path):

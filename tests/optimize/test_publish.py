@@ -5,8 +5,9 @@ import os
 import pytest
 
 from optimize import publish
-from optimize.errors import PublishError
+from optimize.errors import PublishError, WriteError
 from predictor.artifact import load_spec, read_spec
+from tests.optimize.publishers import publish_artifact
 
 REPORTS = {"report.md": "# report\n"}
 
@@ -16,7 +17,7 @@ def test_publish_and_find_it_again(make_artifact, tmp_path):
     spec = read_spec(source)
     folder = publish.target(tmp_path / "root", "qa", 1)
     assert not publish.published(folder, spec.build_id)
-    publish.publish(source, spec, folder, REPORTS)
+    publish_artifact(source, spec, folder, REPORTS)
     assert load_spec(folder) == spec
     assert (folder / "report.md").read_text() == "# report\n"
     assert publish.published(folder, spec.build_id)
@@ -28,7 +29,7 @@ def test_an_empty_folder_counts_as_nothing(make_artifact, tmp_path):
     folder = tmp_path / "root" / "1"
     folder.mkdir(parents=True)
     assert not publish.published(folder, "0" * 64)
-    publish.publish(source, read_spec(source), folder, REPORTS)
+    publish_artifact(source, read_spec(source), folder, REPORTS)
     assert publish.published(folder, "0" * 64)
 
 
@@ -52,13 +53,34 @@ def test_a_failed_copy_leaves_nothing(make_artifact, tmp_path):
     source = make_artifact()
     spec = read_spec(source)
     (source / "tokenizer.json").unlink()
+    with pytest.raises(WriteError, match="No such file"):
+        publish_artifact(source, spec, tmp_path / "root" / "qa" / "1", REPORTS)
+    assert not (tmp_path / "root").exists()
+
+
+def test_a_copy_that_is_not_what_the_spec_promises(make_artifact, tmp_path):
+    source = make_artifact()
+    (source / "model.onnx").write_bytes(b"as many bytes, wrong")
+    with pytest.raises(WriteError, match=r"model\.onnx"):
+        publish_artifact(source, read_spec(source), tmp_path / "root" / "qa" / "1", REPORTS)
+    assert not (tmp_path / "root").exists()
+
+
+def test_publishing_again_changes_nothing(make_artifact, tmp_path):
+    source = make_artifact()
     folder = tmp_path / "root" / "qa" / "1"
-    with pytest.raises(PublishError):
-        publish.publish(source, spec, folder, REPORTS)
-    assert not any(folder.parent.iterdir())
+    publish_artifact(source, read_spec(source), folder, REPORTS)
+    before = folder.stat().st_ino
+    publish_artifact(source, read_spec(source), folder, {"report.md": "another"})
+    assert (folder / "report.md").read_text() == "# report\n"
+    other = make_artifact("other", build_id="1" * 64)
+    with pytest.raises(PublishError, match="another build"):
+        publish_artifact(other, read_spec(other), folder, REPORTS)
+    assert folder.stat().st_ino == before
+    assert [path.name for path in folder.parent.iterdir()] == ["1"]
 
 
-@pytest.mark.parametrize("name", ["", "..", "a/b", "/a", ".hidden"])
+@pytest.mark.parametrize("name", ["", "..", "a/b", "/a", ".hidden", "triton"])
 def test_a_name_that_leads_elsewhere(name):
     with pytest.raises(PublishError, match="name"):
         publish.check_name(name)
