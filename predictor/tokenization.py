@@ -121,7 +121,9 @@ class FeatureTokenizer:
 
 def _check(tokens: int, max_tokens: int | None) -> None:
     if max_tokens is not None and tokens > max_tokens:
-        raise RequestTooLarge(f"the request has more than {max_tokens} tokens")
+        raise RequestTooLarge(
+            f"the request has too many tokens; at most {max_tokens} tokens are taken"
+        )
 
 
 def _bounds(in_context: np.ndarray) -> tuple[int, int]:

@@ -129,8 +129,9 @@ def test_a_second_signal_ends_the_draining(fp32, tmp_path):
 
 def test_grpc_closes_with_rest_and_signals_lose_nothing(fp32, tmp_path):
     outcomes = {}
+    settings = SLOW | {"batching": "off", "max_queue_tokens": 200_000}
     with (
-        running({"qa": fp32}, {"qa": SLOW | {"batching": "off"}}, tmp_path, grpc=True) as (server,),
+        running({"qa": fp32}, {"qa": settings}, tmp_path, grpc=True) as (server,),
         grpc.insecure_channel(f"{HOST}:{server.grpc_port}") as channel,
         grpc.insecure_channel(
             f"{HOST}:{server.grpc_port}", [("grpc.use_local_subchannel_pool", 1)]
@@ -138,11 +139,11 @@ def test_grpc_closes_with_rest_and_signals_lose_nothing(fp32, tmp_path):
     ):
 
         def rest():
-            outcomes["rest"] = post(server, V2, json.dumps(ask(context=WINDOWS * 12)))[0]
+            outcomes["rest"] = post(server, V2, json.dumps(ask(context=WINDOWS * 40)))[0]
 
         def infer():
             message = request(b"Who?")
-            message.inputs[1].contents.bytes_contents[0] = WINDOWS.encode() * 25
+            message.inputs[1].contents.bytes_contents[0] = WINDOWS.encode() * 75
             reply = GRPCInferenceServiceStub(channel).ModelInfer(message, timeout=60)
             outcomes["grpc"] = reply.model_name
 

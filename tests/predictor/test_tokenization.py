@@ -90,7 +90,7 @@ def test_tokens_are_bounded_over_all_questions(make_tokenizer):
     questions = [Question("Who paid?", CONTEXT)] * 20
     tokens = sum(map(len, tokenizer.features(questions)))
     assert sum(map(len, tokenizer.features(questions, tokens))) == tokens
-    with pytest.raises(RequestTooLarge, match=f"more than {tokens - 1} tokens"):
+    with pytest.raises(RequestTooLarge, match=f"at most {tokens - 1} tokens"):
         tokenizer.features(questions, tokens - 1)
 
 
