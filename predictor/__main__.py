@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from pathlib import Path
+from types import FrameType
 
 from kserve import model_server
 
@@ -77,6 +79,9 @@ def make_model(name: str, settings: Settings, metrics: Metrics) -> QAModel:
 def main(argv: list[str] | None = None) -> int:
     """Serves until a signal; returns the exit status."""
     arguments = vars(parser().parse_args(argv))
+    # Until the server has its own handlers. The first process of a container would ignore SIGTERM.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _leave)
     try:
         if arguments["workers"] != 1:
             raise StartupError("--workers must be 1; scale with replicas")
@@ -97,6 +102,11 @@ def main(argv: list[str] | None = None) -> int:
         return 1
     server.start([model])
     return 0
+
+
+def _leave(number: int, _: FrameType | None) -> None:
+    """Ends a server that has not accepted anything yet."""
+    raise SystemExit(0 if number == signal.SIGTERM else 130)
 
 
 if __name__ == "__main__":

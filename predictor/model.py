@@ -80,6 +80,7 @@ class QAModel(Model):  # type: ignore[misc]  # the SDK is untyped
             StartupError: The artifact cannot be served.
         """
         engine = self._load_engine()
+        logger.info("warming up %s", self.name)
         batcher = self._make_batcher(engine)
         self._engine, self._batcher = engine, batcher
         admission = batcher.admission

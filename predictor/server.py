@@ -70,6 +70,8 @@ class QAServer(ModelServer):  # type: ignore[misc]
 
     def check_ports(self) -> None:
         """Raises StartupError where a port cannot be bound."""
+        if self.enable_grpc and self.http_port == self.grpc_port:
+            raise StartupError(f"--http_port and --grpc_port are both {self.http_port}")
         for flag, port in (("http_port", self.http_port), ("grpc_port", self.grpc_port)):
             if flag == "grpc_port" and not self.enable_grpc:
                 continue

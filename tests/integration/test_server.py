@@ -272,6 +272,26 @@ def test_a_port_in_use_is_one_line(make_artifact):
     assert_one_line(result, f"cannot listen on {HOST}:{port}")
 
 
+def test_one_port_for_both_is_one_line(make_artifact):
+    ports = ("--http_port", 18080, "--grpc_port", 18080, "--enable_grpc", "true")
+    result = predictor("--model_dir", make_artifact(), *ports)
+    assert_one_line(result, "--http_port and --grpc_port are both 18080")
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+def test_a_signal_ends_a_server_that_still_loads(make_artifact, number, status):
+    command = [sys.executable, "-m", "predictor", "--model_dir", str(make_artifact())]
+    command += ["--host", HOST, "--http_port", "0", "--enable_grpc", "false"]
+    command += ["--session", "tests.integration.sessions:StuckSession"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert "warming up" in process.stderr.readline()
+        process.send_signal(number)
+        _, rest = process.communicate(timeout=20)
+    assert process.returncode == status
+    assert "Traceback" not in rest
+
+
 @pytest.mark.parametrize("flag", ["--log_config_file", "--ssl_certfile", "--ssl_keyfile"])
 def test_a_flag_of_the_sdk_that_names_no_file_is_one_line(make_artifact, flag):
     result = predictor("--model_dir", make_artifact(), flag, "/nowhere")

@@ -1,0 +1,12 @@
+"""Sessions that misbehave, for servers in processes of their own."""
+
+import time
+
+from predictor.session import FakeSession
+
+
+class StuckSession(FakeSession):
+    """Never comes back from a run."""
+
+    def run(self, batch):
+        time.sleep(3600)
