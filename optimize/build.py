@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 
 import onnxruntime
 
-from optimize import benchmark, checkpoint, compaction, evaluate, parity, publish, squad
+from optimize import benchmark, charts, checkpoint, compaction, evaluate, parity, publish, squad
 from optimize.benchmark import BURN_IN_ROUNDS, Latency
 from optimize.checkpoint import Checkpoint
 from optimize.errors import GateFailed, PublishError
@@ -67,6 +67,7 @@ def build(recipe: Recipe, progress: Progress) -> Path:
         report, served = journey.run(model, baseline)
         first = journey.steps[0]
         texts = {"report.json": report.to_json(), "report.md": report.to_markdown()}
+        texts |= charts.draw(report)
         # The artifact itself comes last: where it is, all is.
         for step, folder in ((first, folders[f"{recipe.name}-baseline"]), (served, final)):
             if not publish.published(folder, build_id):
