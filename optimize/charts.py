@@ -52,7 +52,7 @@ def _f1_against_latency(report: Report, length: int) -> str:
             ends = [(latency.mean_ms + sign * latency.std_ms, f1) for sign in (-1, 1)]
             axes.plot(*zip(*ends, strict=True), "-|", color=_key(report, i).colour, linewidth=0.9)
             lines.append([(max(x, axes.get_xlim()[0]), y) for x, y in ends])
-            _mark(axes, _key(report, i), [latency.mean_ms], [f1])
+            _mark(axes, report, i, [latency.mean_ms], [f1])
         place = axes.transData.transform
         points = place([(latency.mean_ms, f1) for latency, f1 in shown.values()])
         keys = [_key(report, i) for i in shown]
@@ -81,7 +81,7 @@ def _latency_by_length(report: Report) -> str:
             y = [latency.mean_ms for latency in step.values()]
             dashes = "--" if _rejected(report, i) else "-"
             axes.plot(list(step), y, dashes, color=keys[i].colour, linewidth=1.4)
-            _mark(axes, keys[i], list(step), y)
+            _mark(axes, report, i, list(step), y)
             ends.append((max(step), y[-1]))
         labels.column(figure, axes, list(keys.values()), axes.transData.transform(ends))
         return drawing.to_svg(figure, title, "; ".join(said))
@@ -111,8 +111,10 @@ def _key(report: Report, i: int) -> Key:
     )
 
 
-def _mark(axes: Axes, key: Key, x: Sequence[float], y: Sequence[float]) -> None:
-    axes.plot(x, y, key.shape, color=key.colour, mfc=key.inside, markersize=6, zorder=3)
+def _mark(axes: Axes, report: Report, i: int, x: Sequence[float], y: Sequence[float]) -> None:
+    key = _key(report, i)
+    (line,) = axes.plot(x, y, key.shape, color=key.colour, mfc=key.inside, markersize=6, zorder=3)
+    line.set_gid(f"step-{i + 1}")
 
 
 def _conditions(report: Report, shown: Collection[int]) -> list[str]:

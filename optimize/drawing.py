@@ -12,6 +12,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 import numpy as np
@@ -20,7 +21,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
-from matplotlib.textpath import TextPath
+from matplotlib.patches import Rectangle
+from matplotlib.textpath import text_to_path
 from matplotlib.ticker import FixedFormatter, FixedLocator, LogLocator, MaxNLocator, NullLocator
 from matplotlib.transforms import IdentityTransform
 from numpy.typing import NDArray
@@ -82,7 +84,7 @@ class Key:
 
     @property
     def width(self) -> float:
-        """Points that shape and label take."""
+        """Points that the label takes, its shape included."""
         return KEY + text_width(self.text, bold=True)
 
 
@@ -110,10 +112,12 @@ def canvas(heading: str, conditions: Sequence[str], right: float) -> Iterator[tu
         yield figure, axes
 
 
+@cache
 def text_width(text: str, bold: bool = False) -> float:
     """Points that a text takes."""
-    font = FontProperties(family="DejaVu Sans", weight="bold" if bold else "normal")
-    return float(TextPath((0, 0), text, size=SIZE, prop=font).get_extents().width)
+    font = FontProperties(family="DejaVu Sans", size=SIZE, weight="bold" if bold else "normal")
+    width, _, _ = text_to_path.get_text_width_height_descent(text, font, ismath=False)
+    return float(width)
 
 
 def fit(text: str, width: float, bold: bool = False) -> str:
@@ -152,14 +156,26 @@ def ticks(axes: Axes, axis: Literal["x", "y"], positions: Sequence[float]) -> No
     on.set_minor_locator(NullLocator())
 
 
+def draw_label(figure: Figure, key: Key, left: float, base: float) -> None:
+    """Draws a step's label from this point of the base line on."""
+    weight = "bold" if key.bold else "normal"
+    figure.text(left, base, key.text, weight=weight, transform=IdentityTransform())
+
+
 def draw_key(figure: Figure, key: Key, left: float, base: float) -> None:
-    """Draws a step's shape and its label, from this point of the base line on."""
+    """Draws a step's shape and its label after it."""
     pixels = IdentityTransform()
     shape = Line2D([left + 5], [base + 3], marker=key.shape, markersize=5, transform=pixels)
     shape.set(color=key.colour, markerfacecolor=key.inside)
     figure.add_artist(shape)
-    weight = "bold" if key.bold else "normal"
-    figure.text(left + KEY, base, key.text, weight=weight, transform=pixels)
+    draw_label(figure, key, left + KEY, base)
+
+
+def draw_frame(figure: Figure, corner: Points, size: Points) -> None:
+    """Draws the frame around several keys, lest their shapes pass for points of the chart."""
+    frame = Rectangle((corner[0], corner[1]), *size, facecolor=BACKGROUND, edgecolor=GRID)
+    frame.set_transform(IdentityTransform())
+    figure.add_artist(frame)
 
 
 def draw_leader(figure: Figure, start: Points, end: Points) -> None:

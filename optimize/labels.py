@@ -12,7 +12,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from optimize.drawing import LINE, Key, Points, draw_key, draw_leader
+from optimize.drawing import (
+    KEY,
+    LINE,
+    Key,
+    Points,
+    draw_frame,
+    draw_key,
+    draw_label,
+    draw_leader,
+)
 
 _TOGETHER = 11.0  # points so near to each other share a block of labels
 _MARK = 6.0
@@ -34,7 +43,9 @@ def beside(
     labels = np.empty((0, 4))
     for members in _groups(points):
         point = points[members].mean(axis=0)
-        size = np.array([max(keys[i].width for i in members) + 6, LINE * len(members) + 2])
+        alone = len(members) == 1
+        width = max(keys[i].width for i in members) - KEY * alone
+        size = np.array([width + 8, LINE * len(members) + 2])
         corners = _free(axes, size, np.concatenate([marks, labels]))
         if not len(corners):
             raise ValueError("the chart has no room for another label")
@@ -50,9 +61,13 @@ def beside(
         if length > 2.5 * _MARK:
             ink = np.concatenate([ink, _sampled([point, near[best]])])
             draw_leader(figure, point + (near[best] - point) * _MARK / length, near[best])
-        left, top = boxes[best][0] + 3, boxes[best][3] - LINE + 2.5
+        left, base = boxes[best][0] + 4, boxes[best][3] - LINE + 2.5
+        if alone:
+            draw_label(figure, keys[members[0]], left, base)
+            continue
+        draw_frame(figure, boxes[best][:2], size)
         for row, i in enumerate(members):
-            draw_key(figure, keys[i], left, top - LINE * row)
+            draw_key(figure, keys[i], left, base - LINE * row)
 
 
 def column(figure: Figure, axes: Axes, keys: Sequence[Key], points: Points) -> None:
@@ -101,8 +116,8 @@ def _free(axes: Axes, size: Points, taken: Points) -> Points:
     up = np.arange(bottom + 2, top - size[1], 3.0)
     corners = np.stack(np.meshgrid(across, up), axis=-1).reshape(-1, 2)
     after, before = corners[:, None] >= taken[:, 2:], corners[:, None] + size <= taken[:, :2]
-    apart: NDArray[np.bool_] = np.asarray(np.logical_or(after, before)).any(axis=2)
-    return corners[apart.all(axis=1)]
+    apart = np.any(after | before, axis=2)
+    return corners[np.all(apart, axis=1)]
 
 
 def _sampled(line: Points | Sequence[Points]) -> Points:
@@ -118,4 +133,4 @@ def _sampled(line: Points | Sequence[Points]) -> Points:
 def _inside(points: Points, boxes: Points) -> NDArray[np.bool_]:
     """Whether each point (n, 2) lies in each box (m, 4): (n, m)."""
     after, before = points[:, None] > boxes[:, :2], points[:, None] < boxes[:, 2:]
-    return np.asarray(np.logical_and(after, before).all(axis=2))
+    return np.asarray(np.all(after & before, axis=2))
