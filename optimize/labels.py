@@ -51,8 +51,13 @@ def beside(
             raise ValueError("the chart has no room for another label")
         boxes = np.concatenate([corners, corners + size], axis=1)
         near = np.clip(point, boxes[:, :2], boxes[:, 2:])
-        cost = np.hypot(*(near - point).T) + 0.02 * np.abs(corners + size / 2 - point).max(axis=1)
+        away = np.hypot(*(near - point).T)
+        cost = away + 0.05 * np.abs(corners + size / 2 - point).max(axis=1)
         cost += 4.0 * _inside(ink, boxes).sum(axis=0)
+        # A label that is as near to another point would be read as that one's.
+        others = np.delete(points, members, axis=0)[:, None]
+        gaps = np.hypot(*(np.clip(others, boxes[:, :2], boxes[:, 2:]) - others).transpose(2, 0, 1))
+        cost += 40.0 * (gaps < away + _MARK).any(axis=0)
         order = np.argsort(cost, kind="stable")
         clear = (i for i in order if not _inside(_sampled([point, near[i]]), labels).any())
         best = next(clear, order[0])

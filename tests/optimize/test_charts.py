@@ -208,6 +208,21 @@ def test_a_chart_says_its_figures(drawn):
     assert "2 pruned: 1.282 ± 3 ms at 8, " in text
 
 
+def test_a_label_is_nearest_to_its_own_point():
+    milliseconds, f1 = (155.8, 137.1, 206.3, 185.9, 86.6), (57.6, 57.6, 57.6, 57.6, 57.2)
+    noisy = report(
+        *(step(n, linear(x), y) for n, x, y in zip(NAMES, milliseconds, f1, strict=False))
+    )
+    svg = charts.draw(noisy)[F1_CHART]
+    points, names = boxes(svg, r"step-\d+"), boxes(svg, r"text_\d+")[-len(f1) :]
+    for i, (left, top, right, bottom) in enumerate(names):
+        middles = [((x0 + x1) / 2, (y0 + y1) / 2) for x0, y0, x1, y1 in points]
+        gaps = [
+            np.hypot(x - np.clip(x, left, right), y - np.clip(y, top, bottom)) for x, y in middles
+        ]
+        assert np.argmin(gaps) == i
+
+
 def test_a_rejected_step_is_hollow_and_joined_by_a_dashed_line(drawn):
     root = ElementTree.fromstring(drawn["usual"][F1_CHART])
     fills = {
