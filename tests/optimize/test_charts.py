@@ -220,7 +220,7 @@ def test_a_label_is_nearest_to_its_own_point():
         gaps = [
             np.hypot(x - np.clip(x, left, right), y - np.clip(y, top, bottom)) for x, y in middles
         ]
-        assert np.argmin(gaps) == i
+        assert gaps.pop(i) + 3 < min(gaps)
 
 
 def test_a_rejected_step_is_hollow_and_joined_by_a_dashed_line(drawn):
