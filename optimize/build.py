@@ -15,6 +15,7 @@ import onnxruntime
 
 from optimize import (
     benchmark,
+    charts,
     checkpoint,
     compaction,
     evaluate,
@@ -94,6 +95,7 @@ def build(recipe: Recipe, progress: Progress) -> Path:
 
 def _publish(steps: Mapping[Path, Step], report: Report) -> None:
     texts = {"report.json": report.to_json(), "report.md": report.to_markdown()}
+    texts |= charts.draw(report)
     with ExitStack() as stack:
         # All is written before any of it appears.
         publishers = []

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from optimize.benchmark import Latency
 from optimize.parity import Parity
 from optimize.squad import Scores
+
+F1_CHART, LATENCY_CHART = "report-f1.svg", "report-latency.svg"
 
 
 @dataclass(frozen=True)
@@ -57,13 +60,38 @@ class Report:
         """The step of that name."""
         return next(step for step in self.steps if step.name == name)
 
-    def speed_up(self, step: StepFigures, over: StepFigures) -> float | None:
-        """How many times faster a step is at the longest length both were measured at."""
-        lengths = step.latency.keys() & over.latency.keys()
-        if not lengths:
+    @property
+    def shared_length(self) -> int | None:
+        """The longest length of all steps with F1 and latency; None where there are none."""
+        lengths = [set(step.latency) for step in self.steps if step.scores and step.latency]
+        return max(set.intersection(*lengths), default=None) if lengths else None
+
+    def speed_up(
+        self, step: StepFigures, over: StepFigures, length: int | None = None
+    ) -> float | None:
+        """How many times faster a step is, None where that was not measured.
+
+        Args:
+            step, over: The steps to compare.
+            length: In tokens; None for the longest at which both were measured.
+        """
+        shared = step.latency.keys() & over.latency.keys()
+        at = max(shared, default=None) if length is None else length
+        if at not in shared:
             return None
-        longest = max(lengths)
-        return over.latency[longest].mean_ms / step.latency[longest].mean_ms
+        return over.latency[at].mean_ms / step.latency[at].mean_ms
+
+    def latency_conditions(self) -> list[str]:
+        """What the latencies hold for, as far as it is known."""
+        known = self.conditions
+        threads, rounds = known.get("threads"), known.get("rounds")
+        parts = [
+            known.get("provider"),
+            f"{threads} thread{'s' * (threads != 1)}" if threads else None,
+            "batch 1",
+            f"{rounds} rounds" if rounds else None,
+        ]
+        return [part for part in parts if part]
 
     def figures(self) -> dict[str, Any]:
         """The served step's figures, for `artifact.json`."""
@@ -85,8 +113,15 @@ class Report:
     def to_markdown(self) -> str:
         """`report.md`."""
         lines = [f"# {self.name} version {self.version}", "", *self._journey(), ""]
+        if self.shared_length is not None:
+            lines += [f"![F1 against latency, step by step]({F1_CHART})", ""]
+        else:
+            lines += [
+                "No chart of F1 against latency: they were not measured together.",
+                "",
+            ]
         if any(step.latency for step in self.steps):
-            lines += ["## Latency by sequence length (mean ± std, ms)", "", *self._latency(), ""]
+            lines += self._latency()
         else:
             lines += ["Latency was not measured: no length fits, or the target is not here.", ""]
         lines += [f"- {key}: {value}" for key, value in self.conditions.items()]
@@ -102,8 +137,7 @@ class Report:
         longest = max((max(s.latency) for s in self.steps if s.latency), default=None)
         at = f"latency at {longest} (ms)" if longest else "latency"
         rows = []
-        before: StepFigures | None = None
-        for step in self.steps:
+        for step, before in self._with_the_step_before():
             scores = step.scores
             rows.append(
                 [
@@ -119,19 +153,40 @@ class Report:
                     f"{step.parity.max_logit_difference:.1e}" if step.parity else "",
                 ]
             )
-            if step.name not in self.rejected:
-                before = step
         head = ["step", "size (MB)", "density", "EM", "F1", "best F1", at]
         head += ["× baseline", "× step before", "max Δ logit"]
         return table(head, rows)
 
+    def _with_the_step_before(self) -> list[tuple[StepFigures, StepFigures | None]]:
+        pairs: list[tuple[StepFigures, StepFigures | None]] = []
+        before = None
+        for step in self.steps:
+            pairs.append((step, before))
+            if step.name not in self.rejected:
+                before = step
+        return pairs
+
     def _latency(self) -> list[str]:
+        lines = ["## Latency by sequence length", ""]
+        lines += [f"![Latency by sequence length, step by step]({LATENCY_CHART})", ""]
+        conditions = ", ".join(self.latency_conditions())
+        for caption, cell in (
+            (f"Mean ± std in ms ({conditions})", lambda s, _, n: _latency(s.latency.get(n))),
+            ("p50 / p99 in ms", lambda s, _, n: _percentiles(s.latency.get(n))),
+            ("Times faster than the baseline / than the step before", self._speed_ups),
+        ):
+            lines += [f"{caption}:", "", *self._by_length(cell), ""]
+        return lines
+
+    def _by_length(self, cell: Callable[[StepFigures, StepFigures | None, int], str]) -> list[str]:
         lengths = sorted({length for step in self.steps for length in step.latency})
-        rows = [
-            [str(length), *(_latency(step.latency.get(length)) for step in self.steps)]
-            for length in lengths
-        ]
+        pairs = self._with_the_step_before()
+        rows = [[str(n), *(cell(step, before, n) for step, before in pairs)] for n in lengths]
         return table(["tokens", *(step.name for step in self.steps)], rows)
+
+    def _speed_ups(self, step: StepFigures, before: StepFigures | None, length: int) -> str:
+        over = [self.steps[0], before] if before else [self.steps[0]]
+        return " / ".join(_times(self.speed_up(step, other, length)) for other in over)
 
 
 def table(head: list[str], rows: list[list[str]]) -> list[str]:
@@ -142,6 +197,10 @@ def table(head: list[str], rows: list[list[str]]) -> list[str]:
 
 def _latency(latency: Latency | None) -> str:
     return f"{latency.mean_ms:.2f} ± {latency.std_ms:.2f}" if latency else "–"
+
+
+def _percentiles(latency: Latency | None) -> str:
+    return f"{latency.p50_ms:.2f} / {latency.p99_ms:.2f}" if latency else "–"
 
 
 def _times(factor: float | None) -> str:

@@ -1,6 +1,7 @@
 """Parity, benchmark, report and recipe, on engines that need no model."""
 
 import json
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
@@ -104,6 +105,36 @@ def test_speed_ups_are_of_the_longest_common_length():
     assert cells[6:9] == ["20.00 ± 0.50", "4.00", "2.00"]
     assert found.figures()["speed_up"] == 4.0
     assert json.loads(found.to_json())["steps"][1]["latency"]["64"]["mean_ms"] == 40.0
+
+
+def cells(text, caption):
+    """Rows of the table below a caption, the head left out."""
+    lines = text.split(f"{caption}:\n\n")[1].split("\n\n")[0].splitlines()
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+def test_every_length_has_percentiles_and_speed_ups():
+    steps = (step("baseline", 80.0, 60.0), step("fp16", 10.0, 9.0), step("fp32", 20.0, 60.0))
+    found = replace(
+        report(*steps),
+        rejected={"fp16": "F1 fell"},
+        conditions={"dataset": None, "provider": "CPUExecutionProvider", "threads": 2, "rounds": 9},
+    )
+    text = found.to_markdown()
+    assert "Mean ± std in ms (CPUExecutionProvider, 2 threads, batch 1, 9 rounds):" in text
+    assert cells(text, "p50 / p99 in ms")[1] == [
+        "64",
+        "80.00 / 80.00",
+        "10.00 / 10.00",
+        "20.00 / 20.00",
+    ]
+    caption = "Times faster than the baseline / than the step before"
+    assert cells(text, caption) == [
+        ["8", "1.00", "1.00 / 1.00", "1.00 / 1.00"],
+        ["64", "1.00", "8.00 / 8.00", "4.00 / 4.00"],
+    ]
+    latency = json.loads(found.to_json())["steps"][0]["latency"]["64"]
+    assert latency == {"mean_ms": 80.0, "std_ms": 0.5, "p50_ms": 80.0, "p99_ms": 80.0}
 
 
 def test_a_latency_that_was_not_measured_is_not_guessed():
