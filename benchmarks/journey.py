@@ -128,10 +128,8 @@ def _processor() -> str:
         lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
     except OSError:
         return platform.machine()
-    names: Sequence[str] = [
-        line.partition(":")[2].strip() for line in lines if "model name" in line
-    ]
-    return names[0] if names else platform.machine()
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.machine())
 
 
 def _parser() -> argparse.ArgumentParser:
