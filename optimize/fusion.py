@@ -16,7 +16,6 @@ from optimize.memory import freed_afterwards
 logger = logging.getLogger(__name__)
 
 
-# Shapes and small constants, which shape inference reads, are below; matrices are above.
 _SMALL_BYTES = 16 << 10
 
 
@@ -31,7 +30,10 @@ class _LeanModel(BertOnnxModel):  # type: ignore[misc]  # without types
         self._weights = {
             tensor.name: tensor
             for tensor in whole.graph.initializer
-            if len(tensor.raw_data) > _SMALL_BYTES
+            # Not vectors and integers: shape inference reads their values.
+            if tensor.data_type == onnx.TensorProto.FLOAT
+            and len(tensor.dims) == 2
+            and len(tensor.raw_data) > _SMALL_BYTES
         }
         super().__init__(_without_data(whole, self._weights))
 
