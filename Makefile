@@ -10,7 +10,7 @@ TORCH := torch==2.13.0
 # How long `make soak` loads the server.
 SECONDS ?= 600
 
-.PHONY: help install demo test test-unit bench-serving bench-gpu soak lint format clean
+.PHONY: help install demo test test-unit bench-serving bench-journey bench-gpu soak lint format clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ test-unit: install  ## The tests that start no server
 
 bench-serving: install  ## What serving costs, against bounds; a quarter of an hour
 	$(BIN)/python -m benchmarks.serving
+
+bench-journey: install  ## What the journey brings on BERT-large's shapes; a quarter of an hour
+	$(BIN)/python -m benchmarks.journey
 
 soak: install  ## Twice the load the server can take, for SECONDS=600
 	$(BIN)/python -m benchmarks.soak --seconds $(SECONDS)

@@ -12,7 +12,7 @@ In a checkout without a virtual environment, on Python 3.11 to 3.13 with a CUDA 
 The two ONNX Runtimes overwrite each other, hence the first line; where PyTorch has brought CUDA 13
 and cuDNN 9 already, `onnxruntime-gpu==1.31.1` without its extras does. A machine that downloads
 nothing takes the same list from `pip download`, with `pip install --no-index --find-links FOLDER`.
-The models are built here: BERT-large needs 16 GB of memory for that, and all of them 7 GB of disk
+The models are built here: BERT-large needs 8 GB of memory for that, and all of them 7 GB of disk
 under $TMPDIR.
 
 It writes `results.json` and `results.md` after each part, so that a run that is cut short keeps

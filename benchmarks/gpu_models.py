@@ -70,8 +70,12 @@ _LARGE_KEPT = _shapes(
 )
 RANDOM_MODELS = {
     "bert-large": _LARGE,
+    "bert-large-heads": replace(
+        _LARGE, kept=_shapes([kept.heads for kept in _LARGE_KEPT], [_LARGE.feed_forward] * 24)
+    ),
     "bert-large-compacted": replace(_LARGE, kept=_LARGE_KEPT),
     "tiny": _TINY,
+    "tiny-heads": replace(_TINY, kept=_shapes((3, 1), (512, 512))),
     "tiny-compacted": replace(_TINY, kept=_shapes((3, 1), (100, 44))),
 }
 
@@ -83,6 +87,15 @@ def build(name: str, scratch: Path, device: str) -> Built:
         name: `embedded`, or one of RANDOM_MODELS.
         scratch: Where to build.
         device: cpu or cuda; what the artifacts are for.
+    """
+    folders = build_steps(name, scratch, device, ("torch", "graph", "fp16"))
+    return Built(*folders)
+
+
+def build_steps(name: str, scratch: Path, device: str, steps: Sequence[str]) -> list[Path]:
+    """Builds some of a model's steps, by StepBuilder's names; the folders of those, in order.
+
+    No step is left loaded, so that the next one has the memory.
     """
     folder = scratch / name
     folder.mkdir()
@@ -99,12 +112,13 @@ def build(name: str, scratch: Path, device: str) -> Built:
     )
     builder = StepBuilder(recipe, "0" * 64, folder)
     compacted = compaction.compact(source.state, source.config)
-    plain = builder.torch(
-        "torch", source, compacted.state, compacted.layers, compacted.density
-    ).folder
-    exported = builder.onnx(source, compacted)
-    fused = builder.graph(source, exported)
-    return Built(plain, fused.folder, builder.reduced("fp16", source, fused).folder)
+    if "torch" in steps:
+        builder.torch("torch", source, compacted.state, compacted.layers, compacted.density)
+    fused = builder.graph(source, builder.onnx(source, compacted))
+    for step in steps:
+        if step not in ("torch", "graph"):
+            builder.reduced(step, source, fused)
+    return [folder / step for step in steps]
 
 
 def systems(built: Built, device: str, max_batch_tokens: int) -> Iterator[tuple[str, Engine]]:

@@ -51,6 +51,29 @@ def measure(
         seed: Of the random tokens and of the order.
         rows: Batch size.
     """
+    seconds = sample(engines, sequence_lengths, rounds, advance, seed, rows)
+    return {
+        name: {
+            length: _latency(seconds[name, length])
+            for length in sequence_lengths
+            if (name, length) in seconds
+        }
+        for name in engines
+    }
+
+
+def sample(
+    engines: Mapping[str, Engine],
+    sequence_lengths: Sequence[int],
+    rounds: int,
+    advance: Callable[[], None] = lambda: None,
+    seed: int = 0,
+    rows: int = 1,
+) -> dict[tuple[str, int], list[float]]:
+    """Seconds by step and sequence length, one per round: the same position is the same round.
+
+    The arguments are those of `measure`.
+    """
     order = random.Random(seed)
     tokens = np.random.default_rng(seed)
     cases = [
@@ -71,14 +94,7 @@ def measure(
             if round_ >= BURN_IN_ROUNDS:
                 seconds[name, length].append(elapsed)
         advance()
-    return {
-        name: {
-            length: _latency(seconds[name, length])
-            for length in sequence_lengths
-            if (name, length) in seconds
-        }
-        for name in engines
-    }
+    return seconds
 
 
 def _word_ids(engine: Engine) -> IntArray:

@@ -10,7 +10,10 @@ from tempfile import TemporaryDirectory
 from optimum.exporters.onnx import onnx_export_from_model
 from torch import nn
 
+from optimize.memory import freed_afterwards
 
+
+@freed_afterwards
 def export(module: nn.Module, path: Path, *, opset: int) -> None:
     """Writes `model.onnx`: int64 (batch, seq) inputs, fp32 (batch, seq) logits, both axes free.
 

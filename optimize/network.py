@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from torch import nn
+from transformers.modeling_utils import no_init_weights
 
 from optimize.checkpoint import State
 from optimize.errors import SourceError
@@ -18,7 +19,8 @@ def build_module(state: State, config: Any, layers: Sequence[LayerShape]) -> nn.
     """The family's question answering model in evaluation mode with the given weights.
 
     Args:
-        state: The weights, under transformers' names; linear layers may lack their bias.
+        state: The weights, under transformers' names; linear layers may lack their bias. The module
+            shares their memory.
         config: The configuration of the unpruned model.
         layers: Heads and feed-forward width of each layer.
 
@@ -30,29 +32,31 @@ def build_module(state: State, config: Any, layers: Sequence[LayerShape]) -> nn.
     config.pruned_heads = {}
     # With more outputs than the logits, attention would be computed the slow way.
     config.output_attentions = config.output_hidden_states = False
+    # Weights of its own would be drawn at random, and thrown away at once.
+    with no_init_weights():
+        try:
+            module = family.model_class(config)
+        except ValueError as error:
+            raise SourceError(f"config.json: {error}") from error
+        head_size = config.hidden_size // config.num_attention_heads
+        for index, shape in enumerate(layers):
+            hidden, width = config.hidden_size, shape.heads * head_size
+            for attribute, size in ((family.heads, shape.heads), (family.attention_width, width)):
+                owner, _, name = (family.layer(index) + attribute).rpartition(".")
+                setattr(module.get_submodule(owner), name, size)
+            for name, inputs, outputs in (
+                (family.query, hidden, width),
+                (family.key, hidden, width),
+                (family.value, hidden, width),
+                (family.attention_output, width, hidden),
+                (family.inner, hidden, shape.feed_forward),
+                (family.outer, shape.feed_forward, hidden),
+            ):
+                linear = family.layer(index) + name
+                has_bias = f"{linear}.bias" in state
+                module.set_submodule(linear, nn.Linear(inputs, outputs, bias=has_bias))
     try:
-        module = family.model_class(config)
-    except ValueError as error:
-        raise SourceError(f"config.json: {error}") from error
-    head_size = config.hidden_size // config.num_attention_heads
-    for index, shape in enumerate(layers):
-        hidden, width = config.hidden_size, shape.heads * head_size
-        for attribute, size in ((family.heads, shape.heads), (family.attention_width, width)):
-            owner, _, name = (family.layer(index) + attribute).rpartition(".")
-            setattr(module.get_submodule(owner), name, size)
-        for name, inputs, outputs in (
-            (family.query, hidden, width),
-            (family.key, hidden, width),
-            (family.value, hidden, width),
-            (family.attention_output, width, hidden),
-            (family.inner, hidden, shape.feed_forward),
-            (family.outer, shape.feed_forward, hidden),
-        ):
-            linear = family.layer(index) + name
-            has_bias = f"{linear}.bias" in state
-            module.set_submodule(linear, nn.Linear(inputs, outputs, bias=has_bias))
-    try:
-        module.load_state_dict(state)
+        module.load_state_dict(state, assign=True)
     except RuntimeError as error:
         raise SourceError(
             f"the weights do not fit config.json: {str(error).splitlines()[1].strip()}"

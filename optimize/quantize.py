@@ -15,7 +15,10 @@ from tempfile import TemporaryDirectory
 import onnx
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
+from optimize.memory import freed_afterwards
 
+
+@freed_afterwards
 def to_int8(source: Path, path: Path, *, asymmetric: bool) -> None:
     """Quantizes the encoder's matrix products; embeddings and the normalizations stay fp32.
 
