@@ -99,12 +99,9 @@ def build(name: str, scratch: Path, device: str) -> Built:
     )
     builder = StepBuilder(recipe, "0" * 64, folder)
     compacted = compaction.compact(source.state, source.config)
-    plain = builder.torch(
-        "torch", source, compacted.state, compacted.layers, compacted.density
-    ).folder
-    exported = builder.onnx(source, compacted)
-    fused = builder.graph(source, exported)
-    return Built(plain, fused.folder, builder.reduced("fp16", source, fused).folder)
+    plain = builder.pruned(source, compacted)
+    fused = builder.graph(builder.onnx(plain))
+    return Built(plain.folder, fused.folder, builder.reduced("fp16", fused).folder)
 
 
 def systems(built: Built, device: str, max_batch_tokens: int) -> Iterator[tuple[str, Engine]]:
