@@ -10,7 +10,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from loadtest.options import add_options
-from optimize.__main__ import _parser
+from optimize.verbs.parser import parser as optimize_parser
 from predictor.codecs import OUTPUTS
 from predictor.errors import PredictorError
 from predictor.metrics import Metrics
@@ -38,7 +38,7 @@ def test_the_two_commands_are_targets_and_ci_runs_them():
 
 @pytest.mark.parametrize("verb", ["build", "evaluate"])
 def test_every_option_of_optimize(verb):
-    (verbs,) = (a for a in _parser()._actions if isinstance(a, argparse._SubParsersAction))
+    (verbs,) = (a for a in optimize_parser()._actions if isinstance(a, argparse._SubParsersAction))
     words = set(re.findall(r"--[a-z0-9-]+", README))
     assert flags(verbs.choices[verb]) <= words
 

@@ -49,7 +49,6 @@ def journey(folder, scratch, **recipe):
     exported = builder.onnx(plain)
     return SimpleNamespace(
         folder=folder,
-        source=source,
         builder=builder,
         torch=plain,
         onnx=exported,
