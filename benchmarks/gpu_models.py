@@ -13,7 +13,7 @@ from transformers import BertConfig, BertForQuestionAnswering
 from optimize import checkpoint, compaction
 from optimize.checkpoint import TOKENIZER_FILES, Checkpoint, State
 from optimize.recipe import Recipe
-from optimize.steps import StepBuilder
+from optimize.steps import Artifact, StepBuilder
 from optimize.torch_session import TorchSession
 from predictor.artifact import TOKENIZER_FILE, LayerShape, read_spec
 from predictor.engine import Engine
@@ -112,12 +112,14 @@ def build_steps(name: str, scratch: Path, device: str, steps: Sequence[str]) -> 
     )
     builder = StepBuilder(recipe, "0" * 64, folder)
     compacted = compaction.compact(source.state, source.config)
-    if "torch" in steps:
-        builder.torch("torch", source, compacted.state, compacted.layers, compacted.density)
-    fused = builder.graph(source, builder.onnx(source, compacted))
+    # Made anew from the folder each time: a step that stays loaded takes the next one's memory.
+    builder.torch("torch", source, compacted.state, compacted.layers, compacted.density)
+    del source, compacted
+    builder.onnx(Artifact.read(folder / "torch"))
+    builder.graph(Artifact.read(folder / "onnx"))
     for step in steps:
         if step not in ("torch", "graph"):
-            builder.reduced(step, source, fused)
+            builder.reduced(step, Artifact.read(folder / "graph"))
     return [folder / step for step in steps]
 
 

@@ -9,7 +9,6 @@ from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import onnxruntime
 
@@ -27,7 +26,6 @@ from optimize import (
 )
 from optimize.benchmark import BURN_IN_ROUNDS, Latency
 from optimize.checkpoint import Checkpoint
-from optimize.compaction import Compacted
 from optimize.errors import GateFailed
 from optimize.parity import Parity
 from optimize.progress import Progress
@@ -38,13 +36,8 @@ from optimize.squad import Example, Prediction, Scores
 from optimize.steps import Step, StepBuilder
 from predictor.artifact import SPEC_FILE
 from predictor.cpu import available_cpus
-from predictor.types import Question
 
 logger = logging.getLogger("optimize")
-
-_PARITY_SAMPLE = 24
-# fp16 keeps eleven bits; sums over a row of weights lose a few of them.
-_FP16_TOLERANCE = 2e-2
 
 
 def build(recipe: Recipe, progress: Progress) -> Path:
@@ -126,41 +119,35 @@ class _Journey:
         self._parity: dict[str, Parity] = {}
         self._scores: dict[str, Scores] = {}
         self._predictions: dict[str, dict[str, Prediction]] = {}
-        self._questions = _sample(examples)
+        self._questions = parity.sample(examples)
 
     def run(self, model: Checkpoint, baseline: Checkpoint) -> tuple[Report, Step]:
         """All steps in order; returns the report and the step to serve."""
         recipe, builder = self._recipe, self._builder
         with self._progress.step("baseline"):
             first = builder.original("baseline", baseline)
-            self._measure(first, before=None)
+            self._evaluate(first)
+            self.steps.append(first)
         with self._progress.step("pruned"):
             compacted = compaction.compact(
                 model.state, model.config, allow_lossy=recipe.allow_lossy
             )
-            pruned = builder.torch(
-                "pruned",
-                model,
-                compacted.state,
-                compacted.layers,
-                compacted.density,
-                _head_notes(compacted),
-            )
+            pruned = builder.pruned(model, compacted)
             original = first if model is baseline else builder.original("original", model)
             if compacted.lossy_heads:
                 self._gate_loss(pruned, original)
             else:
-                self._measure(pruned, before=original, tolerance=recipe.parity_tolerance)
+                self._gate(pruned, before=original)
         with self._progress.step("onnx"):
-            onnx = builder.onnx(model, compacted)
-            self._measure(onnx, before=pruned, tolerance=recipe.parity_tolerance)
+            onnx = builder.onnx(pruned)
+            self._gate(onnx, before=pruned)
         with self._progress.step("graph"):
-            graph = builder.graph(model, onnx)
-            self._measure(graph, before=onnx, tolerance=recipe.parity_tolerance)
-        served, rejected = self._reduce(model, graph)
+            graph = builder.graph(onnx)
+            self._gate(graph, before=onnx)
+        served, rejected = self._reduce(graph)
         return self._report(served, rejected, self._latencies()), served
 
-    def _reduce(self, model: Checkpoint, graph: Step) -> tuple[Step, dict[str, str]]:
+    def _reduce(self, graph: Step) -> tuple[Step, dict[str, str]]:
         """The first of the last steps that passes its gates; one of them must."""
         rejected: dict[str, str] = {}
         names = self._recipe.last_steps()
@@ -169,7 +156,7 @@ class _Journey:
                 break
             try:
                 with self._progress.step(name):
-                    step = self._reduced(name, model, graph)
+                    step = self._reduced(name, graph)
             except GateFailed as error:
                 if name == names[-1]:
                     raise
@@ -180,12 +167,11 @@ class _Journey:
         self._gate_f1(graph)
         return graph, rejected
 
-    def _reduced(self, name: str, model: Checkpoint, graph: Step) -> Step:
+    def _reduced(self, name: str, graph: Step) -> Step:
         """One of the last steps, measured; raises GateFailed also where it does not run at all."""
         try:
-            step = self._builder.reduced(name, model, graph)
-            tolerance = _FP16_TOLERANCE if name == "fp16" else None
-            found = self._measure(step, before=graph, tolerance=tolerance)
+            step = self._builder.reduced(name, graph)
+            self._gate(step, before=graph)
         except GateFailed:
             raise
         except Exception as error:  # whatever the converters raise, another step may do
@@ -193,18 +179,23 @@ class _Journey:
                 raise
             logger.debug("%s", name, exc_info=True)
             raise GateFailed(f"{name}: cannot be made or does not run: {error}") from error
-        parity.check_spans(name, found, self._recipe.min_span_agreement)
         self._gate_f1(step)
         return step
 
-    def _measure(
-        self, step: Step, before: Step | None, tolerance: float | None = None
-    ) -> Parity | None:
-        """Accuracy and parity of a step; raises GateFailed outside the tolerance."""
+    def _gate(self, step: Step, before: Step) -> None:
+        """Measures a step; raises GateFailed where its logits or answers are too far off."""
+        found, recipe = self._measure(step, before), self._recipe
+        parity.check(
+            step.name,
+            step.spec.precision,
+            found,
+            tolerance=recipe.parity_tolerance,
+            min_span_agreement=recipe.min_span_agreement,
+        )
+
+    def _measure(self, step: Step, before: Step) -> Parity:
+        """Accuracy and parity of a step."""
         self._evaluate(step)
-        if before is None:
-            self.steps.append(step)
-            return None
         found = parity.compare(
             step.engine,
             before.engine,
@@ -215,8 +206,6 @@ class _Journey:
         )
         self._parity[step.name] = found
         self.steps.append(step)
-        if tolerance is not None:
-            parity.check_logits(step.name, found, tolerance)
         return found
 
     def _evaluate(self, step: Step) -> None:
@@ -236,15 +225,9 @@ class _Journey:
 
     def _gate_f1(self, step: Step, reference: Step | None = None) -> None:
         """Raises GateFailed where F1 is too far below the reference's, or the pruned step's."""
-        if step.name not in self._scores:
-            return
         name = reference.name if reference else "pruned"
-        before, after = self._scores[name].f1, self._scores[step.name].f1
-        if not before - after <= self._recipe.max_f1_drop:
-            raise GateFailed(
-                f"{step.name}: F1 {after:.2f} is {before - after:.2f} below the {name} step's "
-                f"{before:.2f}; the bound is {self._recipe.max_f1_drop}"
-            )
+        if scores := self._scores.get(step.name):
+            parity.check_f1(step.name, scores, name, self._scores[name], self._recipe.max_f1_drop)
 
     def _latencies(self) -> dict[str, dict[int, Latency]]:
         recipe = self._recipe
@@ -298,20 +281,3 @@ class _Journey:
                 for step in self.steps
             ),
         )
-
-
-def _head_notes(compacted: Compacted) -> dict[str, Any]:
-    """What the report says of heads with a zero query or key."""
-    found = {
-        "heads with a zero query or key, left": compacted.averaging_heads,
-        "heads with a zero query or key, removed with loss": compacted.lossy_heads,
-    }
-    return {text: count for text, count in found.items() if count}
-
-
-def _sample(examples: Sequence[Example]) -> list[Question]:
-    """Questions for parity: spread evenly over the data set, or the built-in ones."""
-    if not examples:
-        return list(parity.QUESTIONS)
-    every = max(1, len(examples) // _PARITY_SAMPLE)
-    return [Question(e.question, e.context) for e in examples[::every][:_PARITY_SAMPLE]]

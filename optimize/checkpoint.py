@@ -68,10 +68,7 @@ def load(source: str, revision: str | None = None) -> Checkpoint:
     for name in ("config.json", "tokenizer.json"):
         if not (folder / name).is_file():
             raise SourceError(f"{folder}: no {name}; a checkpoint needs it")
-    try:
-        config = AutoConfig.from_pretrained(folder)
-    except (OSError, ValueError) as error:
-        raise SourceError(f"{folder / 'config.json'}: {first_line(error)}") from error
+    config = read_config(folder)
     try:
         family = family_of(config)
     except SourceError as error:
@@ -89,6 +86,14 @@ def load(source: str, revision: str | None = None) -> Checkpoint:
         state=state,
         sha256=_digest(*files, *(path for path in described if path.is_file())),
     )
+
+
+def read_config(folder: Path) -> Any:
+    """The transformers configuration of a folder; raises SourceError where there is none."""
+    try:
+        return AutoConfig.from_pretrained(folder)
+    except (OSError, ValueError) as error:
+        raise SourceError(f"{folder / 'config.json'}: {first_line(error)}") from error
 
 
 def _weight_files(folder: Path) -> list[Path]:

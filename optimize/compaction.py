@@ -46,6 +46,15 @@ class Compacted:
     averaging_heads: int = 0
     lossy_heads: int = 0
 
+    @property
+    def notes(self) -> dict[str, Any]:
+        """What a report says of heads with a zero query or key."""
+        found = {
+            "heads with a zero query or key, left": self.averaging_heads,
+            "heads with a zero query or key, removed with loss": self.lossy_heads,
+        }
+        return {text: count for text, count in found.items() if count}
+
 
 def compact(state: State, config: Any, *, allow_lossy: bool = False) -> Compacted:
     """Removes what is removable from an encoder.

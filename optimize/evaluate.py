@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
+from pathlib import Path
 
 from optimize import squad
 from optimize.progress import Progress
@@ -23,6 +24,11 @@ CONCURRENCY = 32
 def session_for(format_: str) -> str:
     """The session that runs an artifact of this format."""
     return TORCH_SESSION if format_ == "torch" else ORT_SESSION
+
+
+def load(folder: Path, threads: int) -> Engine:
+    """Verifies and loads an artifact of either format; raises StartupError."""
+    return Engine.load(folder, session=session_for(read_spec(folder).format), threads=threads)
 
 
 def predict(
@@ -73,8 +79,7 @@ def main(arguments: argparse.Namespace) -> int:
     figures = {}
     with Progress() as progress:
         for folder in arguments.model_dir:
-            session = session_for(read_spec(folder).format)
-            engine = Engine.load(folder, session=session, threads=arguments.threads)
+            engine = load(folder, arguments.threads)
             with progress.task(str(folder), len(examples)) as advance:
                 scores, _ = evaluate(engine, examples, advance, concurrency=arguments.concurrency)
             figures[str(folder)] = asdict(scores)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from optimize.errors import GateFailed
-from optimize.squad import Prediction
+from optimize.squad import Example, Prediction, Scores
 from predictor.engine import Engine
 from predictor.types import Question
 
@@ -35,6 +35,11 @@ QUESTIONS = tuple(
     }.items()
     for question in questions
 )
+
+
+_SAMPLE = 24
+# fp16 keeps eleven bits; sums over a row of weights lose a few of them.
+FP16_TOLERANCE = 2e-2
 
 
 @dataclass(frozen=True)
@@ -93,6 +98,21 @@ def compare(
     return Parity(difference, largest, sum(same) / len(same) if same else None)
 
 
+def check(
+    step: str, precision: str, parity: Parity, *, tolerance: float, min_span_agreement: float
+) -> None:
+    """Raises GateFailed where a step is further from the step before than its precision may be.
+
+    Args:
+        tolerance: Of the logits of an fp32 step.
+        min_span_agreement: Share of answers that fp16 and int8 must leave as they were.
+    """
+    if precision != "int8":
+        check_logits(step, parity, tolerance if precision == "fp32" else FP16_TOLERANCE)
+    if precision != "fp32":
+        check_spans(step, parity, min_span_agreement)
+
+
 def check_logits(step: str, parity: Parity, tolerance: float) -> None:
     """Raises GateFailed where logits differ by more than the relative tolerance."""
     if not parity.relative <= tolerance:  # also where it is not a number
@@ -102,10 +122,28 @@ def check_logits(step: str, parity: Parity, tolerance: float) -> None:
         )
 
 
-def check_spans(step: str, parity: Parity | None, least: float) -> None:
+def check_spans(step: str, parity: Parity, least: float) -> None:
     """Raises GateFailed where fewer answers than allowed stayed the same."""
-    if parity and parity.span_agreement is not None and not parity.span_agreement >= least:
+    if parity.span_agreement is not None and not parity.span_agreement >= least:
         raise GateFailed(
             f"{step}: {parity.span_agreement:.1%} of the answers are those of the step before; "
             f"the bound is {least:.0%}"
         )
+
+
+def check_f1(step: str, scores: Scores, before: str, reference: Scores, most: float) -> None:
+    """Raises GateFailed where F1 is more than so many points below the reference's."""
+    drop = reference.f1 - scores.f1
+    if not drop <= most:
+        raise GateFailed(
+            f"{step}: F1 {scores.f1:.2f} is {drop:.2f} below the {before} step's "
+            f"{reference.f1:.2f}; the bound is {most}"
+        )
+
+
+def sample(examples: Sequence[Example]) -> list[Question]:
+    """Questions to compare on: spread evenly over the data set, or the built-in ones."""
+    if not examples:
+        return list(QUESTIONS)
+    every = max(1, len(examples) // _SAMPLE)
+    return [Question(e.question, e.context) for e in examples[::every][:_SAMPLE]]

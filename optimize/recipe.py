@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from predictor import __version__
+from predictor.artifact import ArtifactSpec
 from predictor.session import installed_runtimes
 
 TOOLS = ("torch", "transformers", "optimum", "optimum-onnx", "onnx", "numpy")
@@ -105,6 +106,15 @@ class Recipe:
             "tools": tool_versions(),
         }
         return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+
+
+def content_id(spec: ArtifactSpec) -> str:
+    """A hash of what an artifact is and of its files, whatever it is called.
+
+    It is the `build_id` of artifacts that no whole build made.
+    """
+    contents = spec.model_dump(mode="json", exclude={"build_id", "name", "version", "figures"})
+    return hashlib.sha256(json.dumps(contents, sort_keys=True).encode()).hexdigest()
 
 
 def tool_versions() -> dict[str, str]:

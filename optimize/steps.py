@@ -4,44 +4,41 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from optimize import compaction, export, fusion, network, quantize
-from optimize.checkpoint import TOKENIZER_FILES, Checkpoint, State
+from optimize.checkpoint import TOKENIZER_FILES, Checkpoint, State, read_config
 from optimize.compaction import Compacted
 from optimize.evaluate import session_for
 from optimize.family import family_of
-from optimize.recipe import Recipe, tool_versions
+from optimize.recipe import Recipe, content_id, tool_versions
 from predictor.artifact import (
     CONFIG_FILE,
     MODEL_FILES,
     ArtifactSpec,
     LayerShape,
     digest,
+    load_spec,
     write_spec,
 )
 from predictor.engine import Engine
 
 
 @dataclass(frozen=True)
-class Step:
-    """A built step.
+class Artifact:
+    """A folder of a model's files and `artifact.json`, whoever made it."""
 
-    Attributes:
-        folder: The artifact, its files and `artifact.json`.
-        engine: Loaded from that folder.
-        notes: What a reader of the report should know.
-    """
-
-    name: str
     folder: Path
     spec: ArtifactSpec
-    engine: Engine
-    notes: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, folder: Path) -> Artifact:
+        """Reads and verifies a folder; raises ArtifactError."""
+        return cls(folder, load_spec(folder))
 
     @property
     def model_file(self) -> Path:
@@ -49,11 +46,29 @@ class Step:
         return self.folder / MODEL_FILES[self.spec.format]
 
 
-class StepBuilder:
-    """Makes the steps of one recipe in a scratch folder."""
+@dataclass(frozen=True)
+class Step(Artifact):
+    """A built step.
 
-    def __init__(self, recipe: Recipe, build_id: str, scratch: Path) -> None:
-        """Takes what all steps share."""
+    Attributes:
+        engine: Loaded from its folder.
+        notes: What a reader of the report should know.
+    """
+
+    name: str
+    engine: Engine
+    notes: dict[str, Any]
+
+
+class StepBuilder:
+    """Makes the steps of one recipe in a scratch folder.
+
+    A checkpoint's own steps take from the recipe how they are to be served; each later step has it
+    from the artifact it is made of.
+    """
+
+    def __init__(self, recipe: Recipe, build_id: str | None, scratch: Path) -> None:
+        """Takes what all steps share; without a build's id each step is known by its contents."""
         self._recipe = recipe
         self._build_id = build_id
         self._scratch = scratch
@@ -63,6 +78,17 @@ class StepBuilder:
         layers = network.layer_shapes(checkpoint.state, checkpoint.config)
         density = compaction.density(layers, checkpoint.config)
         return self.torch(name, checkpoint, checkpoint.state, layers, density)
+
+    def pruned(self, checkpoint: Checkpoint, compacted: Compacted) -> Step:
+        """What compaction left of a checkpoint, run by PyTorch."""
+        return self.torch(
+            "pruned",
+            checkpoint,
+            compacted.state,
+            compacted.layers,
+            compacted.density,
+            compacted.notes,
+        )
 
     def torch(
         self,
@@ -74,101 +100,88 @@ class StepBuilder:
         notes: dict[str, Any] | None = None,
     ) -> Step:
         """A step that PyTorch runs."""
-        folder = self._folder(name, checkpoint)
+        recipe, config = self._recipe, checkpoint.config
+        family = family_of(config)
+        folder = self._folder(name, checkpoint.folder)
         save_file(state, folder / MODEL_FILES["torch"])
-        return self._finish(
-            name, folder, checkpoint, "torch", "fp32", tuple(layers), density, notes or {}
+        spec = ArtifactSpec(
+            format="torch",
+            name=recipe.name,
+            version=recipe.version,
+            build_id=self._build_id or "",
+            source=checkpoint.source,
+            revision=checkpoint.revision,
+            precision="fp32",
+            target="cuda" if recipe.target == "cuda" else "cpu",
+            density=density,
+            layers=tuple(layers),
+            inputs=family.inputs,
+            pad_token_id=config.pad_token_id or 0,
+            max_seq_length=min(512, family.longest(config), recipe.max_seq_length or 512),
+            doc_stride=recipe.doc_stride,
+            n_best_size=recipe.n_best_size,
+            max_answer_length=recipe.max_answer_length,
+            null_score_diff_threshold=recipe.null_score_diff_threshold,
+            files={},
+            tools={},
+            figures={},
         )
+        return self._finish(name, folder, spec, notes)
 
-    def onnx(self, checkpoint: Checkpoint, compacted: Compacted) -> Step:
-        """The exported graph, as it comes."""
-        folder = self._folder("onnx", checkpoint)
-        module = network.build_module(compacted.state, checkpoint.config, compacted.layers)
+    def onnx(self, before: Artifact) -> Step:
+        """The exported graph of a PyTorch artifact, as it comes."""
+        folder = self._folder("onnx", before.folder)
+        module = network.build_module(
+            load_file(before.model_file), read_config(before.folder), before.spec.layers
+        )
         export.export(module, folder / MODEL_FILES["onnx"], opset=self._recipe.opset)
-        return self._finish(
-            "onnx", folder, checkpoint, "onnx", "fp32", compacted.layers, compacted.density, {}
-        )
+        changes = {"format": "onnx", "opset": self._recipe.opset}
+        return self._finish("onnx", folder, before.spec.model_copy(update=changes))
 
-    def graph(self, checkpoint: Checkpoint, before: Step) -> Step:
+    def graph(self, before: Artifact) -> Step:
         """The fused graph; raises GateFailed where a layer does not fuse."""
-        folder = self._folder("graph", checkpoint)
-        spec = before.spec
+        folder = self._folder("graph", before.folder)
+        config = read_config(before.folder)
         counts = fusion.fuse(
             before.model_file,
             folder / MODEL_FILES["onnx"],
-            expected=family_of(checkpoint.config).fused_operators(checkpoint.config),
+            expected=family_of(config).fused_operators(config),
             allow_unfused=self._recipe.allow_unfused,
         )
-        notes = {"fused operators": counts}
-        return self._finish(
-            "graph", folder, checkpoint, "onnx", "fp32", spec.layers, spec.density, notes
-        )
+        return self._finish("graph", folder, before.spec, {"fused operators": counts})
 
-    def reduced(self, name: str, checkpoint: Checkpoint, before: Step) -> Step:
+    def reduced(self, name: str, before: Artifact) -> Step:
         """The fused graph in fp16, int8, or int8 with asymmetric weights."""
-        folder = self._folder(name, checkpoint)
+        folder = self._folder(name, before.folder)
         path = folder / MODEL_FILES["onnx"]
         precision, _, variant = name.partition("-")
         if precision == "fp16":
             fusion.to_fp16(before.model_file, path)
         else:
             quantize.to_int8(before.model_file, path, asymmetric=variant == "asymmetric")
-        spec = before.spec
-        return self._finish(
-            name, folder, checkpoint, "onnx", precision, spec.layers, spec.density, {}
-        )
+        return self._finish(name, folder, before.spec.model_copy(update={"precision": precision}))
 
-    def _folder(self, name: str, checkpoint: Checkpoint) -> Path:
+    def _folder(self, name: str, source: Path) -> Path:
         folder = self._scratch / name
         folder.mkdir()
         for file in (CONFIG_FILE, *TOKENIZER_FILES):
-            if (checkpoint.folder / file).is_file():
-                shutil.copyfile(checkpoint.folder / file, folder / file)
+            if (source / file).is_file():
+                shutil.copyfile(source / file, folder / file)
         return folder
 
     def _finish(
-        self,
-        name: str,
-        folder: Path,
-        checkpoint: Checkpoint,
-        format_: Any,
-        precision: Any,
-        layers: tuple[LayerShape, ...],
-        density: float,
-        notes: dict[str, Any],
+        self, name: str, folder: Path, spec: ArtifactSpec, notes: dict[str, Any] | None = None
     ) -> Step:
-        recipe, config = self._recipe, checkpoint.config
-        family = family_of(config)
-        longest = min(512, family.longest(config), recipe.max_seq_length or 512)
-        spec = ArtifactSpec(
-            format=format_,
-            name=recipe.name,
-            version=recipe.version,
-            build_id=self._build_id,
-            source=checkpoint.source,
-            revision=checkpoint.revision,
-            precision=precision,
-            target="cuda" if recipe.target == "cuda" else "cpu",
-            opset=recipe.opset if format_ == "onnx" else None,
-            density=density,
-            layers=layers,
-            inputs=family.inputs,
-            pad_token_id=config.pad_token_id or 0,
-            max_seq_length=longest,
-            doc_stride=recipe.doc_stride,
-            n_best_size=recipe.n_best_size,
-            max_answer_length=recipe.max_answer_length,
-            null_score_diff_threshold=recipe.null_score_diff_threshold,
-            files={path.name: digest(path) for path in sorted(folder.iterdir())},
-            tools=tool_versions(),
-            figures={},
-        )
+        files = {path.name: digest(path) for path in sorted(folder.iterdir())}
+        changes = {"files": files, "tools": tool_versions(), "figures": {}}
+        spec = spec.model_copy(update=changes)
+        spec = spec.model_copy(update={"build_id": self._build_id or content_id(spec)})
         write_spec(folder, spec)
         engine = Engine.load(
             folder,
-            session=session_for(format_),
-            threads=recipe.threads,
+            session=session_for(spec.format),
+            threads=self._recipe.threads,
             # Before fusion the graph computes shapes on the CPU, which no CUDA graph can hold.
             cuda_graph=name != "onnx",
         )
-        return Step(name, folder, spec, engine, notes)
+        return Step(folder, spec, name, engine, notes or {})

@@ -10,7 +10,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from loadtest.options import add_options
-from optimize.__main__ import _parser
+from optimize.verbs.parser import parser as optimize_parser
 from predictor.codecs import OUTPUTS
 from predictor.errors import PredictorError
 from predictor.metrics import Metrics
@@ -36,11 +36,24 @@ def test_the_two_commands_are_targets_and_ci_runs_them():
         assert re.search(rf"^make {command}$", ci, flags=re.MULTILINE)
 
 
-@pytest.mark.parametrize("verb", ["build", "evaluate"])
+(VERBS,) = (a for a in optimize_parser()._actions if isinstance(a, argparse._SubParsersAction))
+
+
+@pytest.mark.parametrize("verb", VERBS.choices)
 def test_every_option_of_optimize(verb):
-    (verbs,) = (a for a in _parser()._actions if isinstance(a, argparse._SubParsersAction))
-    words = set(re.findall(r"--[a-z0-9-]+", README))
-    assert flags(verbs.choices[verb]) <= words
+    assert f"`{verb}`" in README or f"optimize {verb}" in README
+    text = README
+    if verb not in ("build", "evaluate"):
+        steps = (ROOT / "docs" / "optimize.md").read_text(encoding="utf-8")
+        (text,) = re.findall(rf"^## {verb}\n(.*?)(?=^## |\Z)", steps, re.MULTILINE | re.DOTALL)
+    assert flags(VERBS.choices[verb]) <= set(re.findall(r"--[a-z0-9-]+", text))
+
+
+@pytest.mark.parametrize("verb", VERBS.choices)
+def test_the_example_of_every_verb_is_one(verb):
+    help_ = VERBS.choices[verb].format_help()
+    _, _, example = help_.partition("example:\n  python -m optimize ")
+    assert optimize_parser().parse_args(example.split()).verb == verb
 
 
 def test_every_setting_of_the_predictor():

@@ -46,14 +46,13 @@ def journey(folder, scratch, **recipe):
     given = {"doc_stride": 8, "threads": 1, "null_score_diff_threshold": None} | recipe
     builder = StepBuilder(Recipe(model="m", output=scratch, **given), "0" * 64, scratch)
     plain = builder.torch("torch", source, compacted.state, compacted.layers, compacted.density)
-    exported = builder.onnx(source, compacted)
+    exported = builder.onnx(plain)
     return SimpleNamespace(
         folder=folder,
-        source=source,
         builder=builder,
         torch=plain,
         onnx=exported,
-        graph=builder.graph(source, exported),
+        graph=builder.graph(exported),
     )
 
 
@@ -175,7 +174,7 @@ def test_reduced_precisions_run(built):
     features = engine.prepare([LONG])
     expected = engine.run(features)
     for name, bound in (("fp16", 2e-2), ("int8", 0.5), ("int8-asymmetric", 0.5)):
-        step = steps.builder.reduced(name, steps.source, steps.graph)
+        step = steps.builder.reduced(name, steps.graph)
         assert 0 < relative_difference(step.engine.run(features), expected) < bound
 
 

@@ -1,0 +1,108 @@
+"""The steps of a build alone, from a checkpoint or an artifact's folder to another's."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+from optimize import checkpoint, compaction
+from optimize.errors import OptimizeError, SourceError, first_line
+from optimize.progress import Progress
+from optimize.recipe import Recipe
+from optimize.scratch import no_space
+from optimize.steps import Artifact, Step, StepBuilder
+from optimize.verbs.output import making
+from predictor.errors import PredictorError
+
+logger = logging.getLogger("optimize")
+
+
+def compact(arguments: argparse.Namespace) -> int:
+    """A checkpoint → the PyTorch artifact of what is left of it."""
+    recipe = Recipe(
+        model=arguments.model,
+        revision=arguments.revision,
+        output=arguments.output,
+        target=arguments.target,
+        null_score_diff_threshold=arguments.null_threshold,
+        max_seq_length=arguments.max_seq_length,
+        doc_stride=arguments.doc_stride,
+        allow_lossy=arguments.allow_lossy,
+        threads=arguments.threads,
+    )
+
+    def make(builder: StepBuilder) -> Step:
+        model = checkpoint.load(recipe.model, recipe.revision)
+        if arguments.keep_zeros:
+            return builder.original("baseline", model)
+        return builder.pruned(
+            model, compaction.compact(model.state, model.config, allow_lossy=recipe.allow_lossy)
+        )
+
+    return _make("compact", recipe, make)
+
+
+def export(arguments: argparse.Namespace) -> int:
+    """A PyTorch artifact → its ONNX graph."""
+    before = _read(arguments.model_dir, "torch", "export")
+    recipe = _recipe(arguments, opset=arguments.opset)
+    return _make("export", recipe, lambda builder: builder.onnx(before))
+
+
+def fuse(arguments: argparse.Namespace) -> int:
+    """An ONNX artifact → its fused graph."""
+    before = _read(arguments.model_dir, "onnx", "fuse")
+    recipe = _recipe(arguments, allow_unfused=arguments.allow_unfused)
+    return _make("fuse", recipe, lambda builder: builder.graph(before))
+
+
+def quantize(arguments: argparse.Namespace) -> int:
+    """An fp32 ONNX artifact → int8 or fp16."""
+    before = _read(arguments.model_dir, "onnx", "quantize")
+    name = "int8-asymmetric" if arguments.asymmetric else "fp16" if arguments.fp16 else "int8"
+    return _make("quantize", _recipe(arguments), lambda builder: builder.reduced(name, before))
+
+
+def _recipe(
+    arguments: argparse.Namespace, *, opset: int = 18, allow_unfused: bool = False
+) -> Recipe:
+    return Recipe(
+        model=str(arguments.model_dir),
+        output=arguments.output,
+        opset=opset,
+        allow_unfused=allow_unfused,
+        threads=arguments.threads,
+    )
+
+
+def _read(folder: Path, format_: str, verb: str) -> Artifact:
+    """Reads and verifies a verb's input; raises SourceError where it is of another kind."""
+    artifact = Artifact.read(folder)
+    found = (artifact.spec.format, artifact.spec.precision)
+    if found != (format_, "fp32"):
+        raise SourceError(
+            f"{folder} is {' '.join(reversed(found))}; {verb} takes an fp32 {format_} artifact"
+        )
+    return artifact
+
+
+def _make(verb: str, recipe: Recipe, make: Callable[[StepBuilder], Step]) -> int:
+    """Makes a step in the recipe's output; it is loaded once before it appears there."""
+    with Progress() as progress, making(recipe.output) as scratch, progress.step(verb):
+        try:
+            step = make(StepBuilder(recipe, None, scratch))
+        except (OptimizeError, PredictorError):
+            raise
+        except Exception as error:  # whatever the exporters and converters raise
+            if no_space(error):
+                raise
+            logger.debug("%s", verb, exc_info=True)
+            raise SourceError(
+                f"{verb}: {recipe.model} cannot be converted: {first_line(error)}"
+            ) from error
+        for text, found in step.notes.items():
+            logger.info("%s: %s: %s", verb, text, found)
+    logger.info("made %s", recipe.output)
+    return 0

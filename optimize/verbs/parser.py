@@ -1,0 +1,236 @@
+"""The command line of all verbs: what each takes, and the function that runs it."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from optimize.verbs import options
+from optimize.verbs.options import finite, positive
+
+_MAKING = "optimize.verbs.making"
+_MEASURING = "optimize.verbs.measuring"
+_PUBLISHING = "optimize.verbs.publishing"
+
+
+def parser() -> argparse.ArgumentParser:
+    """Each verb's namespace has `run`, the `module:function` that takes it."""
+    whole = argparse.ArgumentParser(
+        prog="python -m optimize",
+        description="Turn a question answering checkpoint into a verified, published artifact.",
+        epilog="`build` is the whole journey; each of its steps is a verb of its own, from folder "
+        "to folder.",
+    )
+    verbs = whole.add_subparsers(dest="verb", required=True, metavar="verb")
+
+    def verb(name: str, run: str, text: str, example: str) -> argparse.ArgumentParser:
+        added = verbs.add_parser(
+            name,
+            help=text,
+            description=f"{text[0].upper()}{text[1:]}.",
+            epilog=f"example:\n  python -m optimize {name} {example}",
+            formatter_class=options.Help,
+        )
+        added.set_defaults(run=run)
+        return added
+
+    _build(
+        verb(
+            "build",
+            f"{_PUBLISHING}:build",
+            "baseline → pruned → onnx → graph → int8 or fp16, gated and published",
+            "--model demo/checkpoint --dataset demo/data/questions.json --output root",
+        )
+    )
+    _compact(
+        verb(
+            "compact",
+            f"{_MAKING}:compact",
+            "remove a checkpoint's zero heads and neurons; a PyTorch artifact",
+            "--model demo/checkpoint --output out/pruned",
+        )
+    )
+    export = verb(
+        "export",
+        f"{_MAKING}:export",
+        "export a PyTorch artifact to ONNX",
+        "--model-dir out/pruned --output out/onnx",
+    )
+    _folders(export)
+    options.opset_argument(export)
+    options.threads_argument(export)
+    fuse = verb(
+        "fuse",
+        f"{_MAKING}:fuse",
+        "fuse the graph of an exported artifact; a layer that does not fuse fails (exit 3)",
+        "--model-dir out/onnx --output out/graph",
+    )
+    _folders(fuse)
+    options.unfused_argument(fuse)
+    options.threads_argument(fuse)
+    _quantize(
+        verb(
+            "quantize",
+            f"{_MAKING}:quantize",
+            "make an fp32 ONNX artifact int8, or fp16",
+            "--model-dir out/graph --output out/int8 --asymmetric",
+        )
+    )
+    _verify(
+        verb(
+            "verify",
+            f"{_MEASURING}:verify",
+            "check an artifact's checksums, run it, and compare it with another (exit 3: too far)",
+            "--model-dir out/int8 --against out/graph",
+        )
+    )
+    _evaluate(
+        verb(
+            "evaluate",
+            "optimize.evaluate:main",
+            "print EM and F1 of artifacts on a SQuAD file as JSON",
+            "--model-dir out/graph out/int8 --dataset demo/data/questions.json",
+        )
+    )
+    benchmark = verb(
+        "benchmark",
+        f"{_MEASURING}:benchmark",
+        "measure artifacts' latencies by sequence length, interleaved; a Markdown table",
+        "--model-dir out/pruned out/int8 --sequence-lengths 8,64,512",
+    )
+    _model_dirs(benchmark)
+    options.latency_arguments(benchmark)
+    options.threads_argument(benchmark)
+    benchmark.add_argument("--json", action="store_true", help="print JSON instead")
+    publish = verb(
+        "publish",
+        f"{_PUBLISHING}:publish",
+        "publish an artifact atomically, under a name and a version that never change",
+        "--model-dir out/int8 --output root --name qa --version 1",
+    )
+    publish.add_argument("--model-dir", type=Path, required=True, help="folder of the artifact")
+    options.publish_arguments(publish)
+    report = verb(
+        "report",
+        f"{_PUBLISHING}:report",
+        "print the report of a published artifact as Markdown",
+        "--root root/qa/1",
+    )
+    report.add_argument("--root", type=Path, required=True, help="folder of a published version")
+    report.add_argument("--json", action="store_true", help="print JSON instead")
+    return whole
+
+
+def _build(build: argparse.ArgumentParser) -> None:
+    options.checkpoint_arguments(build)
+    build.add_argument("--baseline", help="checkpoint to compare with; default: --model itself")
+    build.add_argument("--baseline-revision", help="hub revision of --baseline")
+    build.add_argument(
+        "--allow-lossy", action="store_true",
+        help="remove heads with a zero query or key too, though they still average their values; "
+        "answers and F1 are gated, not logits",
+    )  # fmt: skip
+    options.unfused_argument(build)
+    build.add_argument(
+        "--precision", choices=("auto", "fp32", "fp16", "int8"), default="auto",
+        help="auto: the fastest for the target that passes the gates, fp32 last",
+    )  # fmt: skip
+    build.add_argument("--dataset", type=Path, help="SQuAD v2 file for the F1 gate, .json[.gz]")
+    options.publish_arguments(build)
+    options.opset_argument(build)
+    build.add_argument(
+        "--max-f1-drop", type=finite, default=1.0, help="F1 points the artifact may lose"
+    )
+    build.add_argument(
+        "--parity-tolerance", type=finite, default=1e-4, help="relative logit error of fp32 steps"
+    )
+    build.add_argument(
+        "--min-span-agreement", type=finite, default=0.85,
+        help="share of answers that fp16 and int8 must leave as they were",
+    )  # fmt: skip
+    options.latency_arguments(build)
+    build.add_argument(
+        "--keep-steps", type=Path, help="new folder that keeps every step's own artifact"
+    )
+    options.threads_argument(build)
+
+
+def _compact(compact: argparse.ArgumentParser) -> None:
+    options.checkpoint_arguments(compact)
+    _output(compact)
+    removal = compact.add_mutually_exclusive_group()
+    removal.add_argument(
+        "--allow-lossy", action="store_true",
+        help="remove heads with a zero query or key too, though they still average their values",
+    )  # fmt: skip
+    removal.add_argument(
+        "--keep-zeros", action="store_true",
+        help="remove nothing: the checkpoint as it came, to compare with",
+    )  # fmt: skip
+    options.threads_argument(compact)
+
+
+def _quantize(quantize: argparse.ArgumentParser) -> None:
+    _folders(quantize)
+    kind = quantize.add_mutually_exclusive_group()
+    kind.add_argument(
+        "--asymmetric", action="store_true",
+        help="int8 weights with a zero point each: slower, closer to fp32",
+    )  # fmt: skip
+    kind.add_argument("--fp16", action="store_true", help="fp16 instead of int8, for GPUs")
+    options.threads_argument(quantize)
+
+
+def _verify(verify: argparse.ArgumentParser) -> None:
+    verify.add_argument("--model-dir", type=Path, required=True, help="folder of the artifact")
+    verify.add_argument("--against", type=Path, help="folder of the artifact to compare it with")
+    verify.add_argument(
+        "--dataset", type=Path,
+        help="SQuAD file of questions to compare on, and for the F1 gate; default: built-in ones",
+    )  # fmt: skip
+    gate = verify.add_mutually_exclusive_group()
+    gate.add_argument(
+        "--parity-tolerance", type=finite,
+        help="gate on the relative logit error alone; default: the gates of build, fp32: 1e-4",
+    )  # fmt: skip
+    gate.add_argument(
+        "--min-span-agreement", type=finite,
+        help="gate on the share of equal answers alone; default: as build, fp16 and int8: 0.85",
+    )  # fmt: skip
+    verify.add_argument(
+        "--max-f1-drop", type=finite, default=1.0,
+        help="F1 points it may lose on --dataset",
+    )  # fmt: skip
+    options.threads_argument(verify)
+
+
+def _evaluate(evaluate: argparse.ArgumentParser) -> None:
+    _model_dirs(evaluate)
+    evaluate.add_argument("--dataset", type=Path, required=True, help="SQuAD file, .json[.gz]")
+    evaluate.add_argument(
+        "--eval-sample", type=positive,
+        help="so many questions, drawn at random, and F1's confidence interval; default: all",
+    )  # fmt: skip
+    evaluate.add_argument(
+        "--concurrency", type=positive, default=32,
+        help="questions that wait together and share runs as they would in the server; "
+        "1 for a lone client's (int8 answers depend a little on it; default: 32)",
+    )  # fmt: skip
+    options.threads_argument(evaluate)
+
+
+def _folders(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model-dir", type=Path, required=True, help="folder of the artifact")
+    _output(parser)
+
+
+def _output(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--output", type=Path, required=True, help="folder to make, absent or empty"
+    )
+
+
+def _model_dirs(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--model-dir", type=Path, required=True, nargs="+", help="folder of an artifact, or several"
+    )
