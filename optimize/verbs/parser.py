@@ -214,7 +214,7 @@ def _evaluate(evaluate: argparse.ArgumentParser) -> None:
     evaluate.add_argument(
         "--concurrency", type=positive, default=32,
         help="questions that wait together and share runs as they would in the server; "
-        "1 for a lone client's (int8 answers depend a little on it; default: 32)",
+        "1 for a lone client's; default: 32",
     )  # fmt: skip
     options.threads_argument(evaluate)
 
