@@ -6,10 +6,8 @@ Not safe for several threads by itself; batching.py holds a lock around it.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 
 from predictor.errors import NotReady, QueueFull, RequestTooLarge
-from predictor.types import Question
 
 # English has four to five characters per token; the exact count replaces the estimate.
 _CHARACTERS_PER_TOKEN = 4
@@ -43,15 +41,17 @@ class Admission:
         """Lets nobody in any more."""
         self._open = False
 
-    def admit(self, questions: Iterable[Question]) -> int:
+    def admit(self, characters: int) -> int:
         """Lets a request in; returns the tokens that it is estimated to wait with.
+
+        Args:
+            characters: Of all its texts.
 
         Raises:
             NotReady: The server is shutting down.
             RequestTooLarge: The request could never be let in.
             QueueFull: Too much waits already.
         """
-        characters = sum(len(q.question) + len(q.context) for q in questions)
         if not self._open:
             raise NotReady("the server is shutting down")
         if characters > _MOST_CHARACTERS_PER_TOKEN * self.max_tokens:

@@ -112,7 +112,7 @@ class Batcher:
         loop = asyncio.get_running_loop()
         job = Job(tuple(questions), parameters, timeout, loop)
         with self._lock:
-            job.reserved = self.admission.admit(job.questions)
+            job.reserved = self.admission.admit(job.characters)
             self._fresh.append(job)
             if not self._wake_session():
                 self._helper_wake.notify()
