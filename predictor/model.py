@@ -9,11 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Any
 
 from kserve import Model
 
-from predictor import codecs
 from predictor.artifact import ArtifactSpec
 from predictor.batching import Batcher
 from predictor.codecs import Call
@@ -125,14 +123,6 @@ class QAModel(Model):  # type: ignore[misc]  # the SDK is untyped
         self.ready = False
         if self._batcher is not None:
             self._batcher.stop()
-
-    async def get_input_types(self) -> list[dict[str, Any]]:
-        """The V2 inputs, for the model's metadata."""
-        return codecs.INPUTS
-
-    async def get_output_types(self) -> list[dict[str, Any]]:
-        """The V2 outputs, for the model's metadata."""
-        return codecs.OUTPUTS
 
     def _loaded(self) -> Engine:
         if self._engine is None:
