@@ -10,10 +10,10 @@ TORCH := torch==2.13.0
 # How long `make soak` loads the server.
 SECONDS ?= 600
 
-.PHONY: help install demo test test-unit bench-serving bench-journey bench-gpu soak lint format clean
+.PHONY: help install demo test test-unit bench-serving bench-evaluation bench-journey bench-gpu soak lint format clean
 
 help:  ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(VENV)/.installed  ## Make the virtual environment in .venv
 
@@ -43,6 +43,9 @@ bench-serving: install  ## What serving costs, against bounds; a quarter of an h
 
 bench-journey: install  ## What the journey brings on BERT-large's shapes; a quarter of an hour
 	$(BIN)/python -m benchmarks.journey
+
+bench-evaluation: install  ## What evaluation takes beside its session; on DATASET=a SQuAD file
+	$(BIN)/python -m benchmarks.evaluation $(if $(DATASET),--dataset $(DATASET))
 
 soak: install  ## Twice the load the server can take, for SECONDS=600
 	$(BIN)/python -m benchmarks.soak --seconds $(SECONDS)

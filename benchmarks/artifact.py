@@ -1,4 +1,4 @@
-"""The artifact under load: the embedded checkpoint in fp32, built once."""
+"""The artifact under load: the embedded checkpoint, built once in each precision."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ BUILD = ROOT / "build" / "bench"
 _NULL_THRESHOLD = "-4"
 
 
-def fp32_artifact() -> Path:
+def embedded_artifact(precision: str = "fp32") -> Path:
     """The artifact's folder; builds it where it is not there yet.
 
     Raises:
         BenchmarkError: It cannot be built.
     """
-    folder = BUILD / "qa" / "1"
+    root = BUILD / precision
+    folder = root / "qa" / "1"
     if not (folder / "artifact.json").is_file():
         command = [sys.executable, "-m", "optimize", "build"]
-        command += ["--model", str(ROOT / "demo" / "checkpoint"), "--precision", "fp32"]
-        command += ["--null-threshold", _NULL_THRESHOLD, "--output", str(BUILD)]
+        command += ["--model", str(ROOT / "demo" / "checkpoint"), "--precision", precision]
+        command += ["--null-threshold", _NULL_THRESHOLD, "--output", str(root)]
         command += ["--sequence-lengths", "8", "--rounds", "1"]
         process = subprocess.run(command, cwd=ROOT, stdout=subprocess.DEVNULL)
         if process.returncode:

@@ -27,7 +27,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.artifact import fp32_artifact
+from benchmarks.artifact import embedded_artifact
 from benchmarks.errors import BenchmarkError
 from benchmarks.figures import FIGURES
 from benchmarks.processes import Cores, exit_on_signals, pinned
@@ -45,7 +45,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         with tempfile.TemporaryDirectory() as scratch, pinned(cores.load):
             setting = Setting(
-                folder=fp32_artifact(),
+                folder=embedded_artifact(),
                 cores=cores,
                 sizes=QUICK if arguments.quick else Sizes(),
                 scratch=Path(scratch),

@@ -22,7 +22,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.artifact import fp32_artifact
+from benchmarks.artifact import embedded_artifact
 from benchmarks.errors import BenchmarkError
 from benchmarks.overload import Overload
 from benchmarks.prober import Probes, probing
@@ -92,7 +92,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _soak(seconds: int, cores: Cores, scratch: Path) -> list[Check]:
-    folder = fp32_artifact()
+    folder = embedded_artifact()
     command = {"predictor": predictor(folder, SETTINGS)}
     with (
         running(command, cores.server, scratch, grpc=True) as servers,

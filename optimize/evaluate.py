@@ -12,12 +12,13 @@ from pathlib import Path
 from optimize import squad
 from optimize.progress import Progress
 from optimize.squad import Example, Prediction, Scores
-from optimize.torch_session import TORCH_SESSION
 from predictor.artifact import read_spec
 from predictor.engine import Engine
 from predictor.session import ORT_SESSION
 from predictor.types import Question
 
+# By name: evaluating an ONNX artifact need not wait for torch to be imported.
+TORCH_SESSION = "optimize.torch_session:TorchSession"
 CONCURRENCY = 32
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import collections
 import gzip
+import itertools
 import json
 import math
 import random
@@ -14,7 +15,7 @@ import re
 import statistics
 import string
 import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,7 @@ class Scores:
     Attributes:
         f1_interval: Half the width of F1's 95 % confidence interval, the questions being a sample.
         best_f1: F1 at the threshold that gives the best one, `best_f1_threshold`.
+        best_exact_match: The same of EM.
     """
 
     questions: int
@@ -62,6 +64,10 @@ class Scores:
     no_answer_f1: float | None
     best_f1: float
     best_f1_threshold: float
+    has_answer_exact_match: float | None = None
+    no_answer_exact_match: float | None = None
+    best_exact_match: float | None = None
+    best_exact_match_threshold: float | None = None
 
 
 def read(path: Path) -> list[Example]:
@@ -142,53 +148,85 @@ def score(
         threshold: The empty answer wins above it; None never lets it win.
     """
     answered = [predictions[example.id] for example in examples]
-    texts = [
-        "" if threshold is not None and p.null_score_diff > threshold else p.best for p in answered
-    ]
-    f1s = [_best(f1, text, e) for text, e in zip(texts, examples, strict=True)]
-    has = [value for value, e in zip(f1s, examples, strict=True) if _truths(e) != [""]]
-    has_no = [value for value, e in zip(f1s, examples, strict=True) if _truths(e) == [""]]
-    best_f1, best_threshold = _best_threshold(examples, answered)
+    f1s = _Values.of(f1, examples, answered)
+    exact = _Values.of(exact_match, examples, answered)
+    at_f1, at_exact = f1s.at(threshold), exact.at(threshold)
+    has = [bool(example.answers) for example in examples]
+    has_no = [not answerable for answerable in has]
+    best_f1, best_f1_threshold = f1s.best_threshold()
+    best_exact, best_exact_threshold = exact.best_threshold()
     return Scores(
         questions=len(examples),
-        exact_match=_percent(
-            _best(exact_match, text, e) for text, e in zip(texts, examples, strict=True)
-        ),
-        f1=_percent(f1s),
-        f1_interval=_interval(f1s),
-        has_answer_f1=_percent(has) if has else None,
-        no_answer_f1=_percent(has_no) if has_no else None,
+        exact_match=_percent(at_exact),
+        f1=_percent(at_f1),
+        f1_interval=_interval(at_f1),
+        has_answer_f1=_percent_of(at_f1, has),
+        no_answer_f1=_percent_of(at_f1, has_no),
         best_f1=best_f1,
-        best_f1_threshold=best_threshold,
+        best_f1_threshold=best_f1_threshold,
+        has_answer_exact_match=_percent_of(at_exact, has),
+        no_answer_exact_match=_percent_of(at_exact, has_no),
+        best_exact_match=best_exact,
+        best_exact_match_threshold=best_exact_threshold,
     )
 
 
-def _best_threshold(
-    examples: Sequence[Example], predictions: Sequence[Prediction]
-) -> tuple[float, float]:
-    """Best F1 and its threshold, found by letting one question after the other be answered."""
-    without = sum(_truths(example) == [""] for example in examples)
-    total = best = float(without)
-    threshold = min(p.null_score_diff for p in predictions)
-    order = sorted(range(len(examples)), key=lambda i: predictions[i].null_score_diff)
-    for position in order:
-        prediction, example = predictions[position], examples[position]
-        if _truths(example) == [""]:
-            total += (0.0 if prediction.best else 1.0) - 1.0
-        else:
-            total += _best(f1, prediction.best, example)
-        if total > best:
-            best, threshold = total, prediction.null_score_diff
-    return 100 * best / len(examples), threshold
+@dataclass(frozen=True)
+class _Values:
+    """A metric's value of each question if its best span is the answer."""
+
+    examples: Sequence[Example]
+    predictions: Sequence[Prediction]
+    values: Sequence[float]
+
+    @classmethod
+    def of(
+        cls,
+        metric: Callable[[str, str], float],
+        examples: Sequence[Example],
+        predictions: Sequence[Prediction],
+    ) -> _Values:
+        values = [
+            max(metric(prediction.best, truth) for truth in _truths(example))
+            for example, prediction in zip(examples, predictions, strict=True)
+        ]
+        return cls(examples, predictions, values)
+
+    def at(self, threshold: float | None) -> list[float]:
+        """The values where the empty answer wins above a threshold; it is right without answers."""
+        return [
+            float(not example.answers)
+            if threshold is not None and prediction.null_score_diff > threshold
+            else value
+            for example, prediction, value in zip(
+                self.examples, self.predictions, self.values, strict=True
+            )
+        ]
+
+    def best_threshold(self) -> tuple[float, float]:
+        """The best mean, and its threshold, letting one question after the other be answered.
+
+        Where answering none is best, the threshold is just below all differences; the official
+        script says 0 there, at which some may be answered.
+        """
+        total = best = float(sum(not example.answers for example in self.examples))
+        threshold = math.nextafter(min(p.null_score_diff for p in self.predictions), -math.inf)
+        # Of equal differences the earlier question is answered first, as in the official script.
+        order = sorted(range(len(self.values)), key=lambda i: self.predictions[i].null_score_diff)
+        for position in order:
+            prediction = self.predictions[position]
+            if self.examples[position].answers:
+                total += self.values[position]
+            elif prediction.best:
+                total -= 1.0
+            if total > best:
+                best, threshold = total, prediction.null_score_diff
+        return 100 * best / len(self.values), threshold
 
 
 def _truths(example: Example) -> list[str]:
     # Accepted answers that normalize to nothing do not count, as in the official script.
     return [answer for answer in example.answers if normalize_answer(answer)] or [""]
-
-
-def _best(metric: Callable[[str, str], float], text: str, example: Example) -> float:
-    return max(metric(text, truth) for truth in _truths(example))
 
 
 def sample(examples: Sequence[Example], count: int | None, seed: int = 0) -> list[Example]:
@@ -206,6 +244,11 @@ def _interval(values: Sequence[float]) -> float:
     return 100 * _NORMAL_95 * statistics.stdev(values) / math.sqrt(len(values))
 
 
-def _percent(values: Iterable[float]) -> float:
-    values = list(values)
+def _percent(values: Sequence[float]) -> float:
     return 100 * sum(values) / len(values)
+
+
+def _percent_of(values: Sequence[float], chosen: Sequence[bool]) -> float | None:
+    """The mean of some of the values in percent; None where there are none of them."""
+    some = list(itertools.compress(values, chosen))
+    return _percent(some) if some else None

@@ -14,8 +14,6 @@ from predictor.errors import ArtifactError, StartupError
 from predictor.session import MAX_BATCH_TOKENS, SessionOptions
 from predictor.types import Batch, Logits
 
-TORCH_SESSION = "optimize.torch_session:TorchSession"
-
 
 class TorchSession:
     """Runs `model.safetensors` eagerly, as a service without any optimization would."""

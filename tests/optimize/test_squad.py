@@ -51,6 +51,7 @@ def test_score_at_a_threshold():
     # 1 right, 2 answered in vain, 3 refused in vain, 4 refused rightly.
     assert (scores.exact_match, scores.f1) == (50.0, 50.0)
     assert (scores.has_answer_f1, scores.no_answer_f1) == (50.0, 50.0)
+    assert (scores.has_answer_exact_match, scores.no_answer_exact_match) == (50.0, 50.0)
 
 
 def test_the_interval_covers_the_whole_as_often_as_it_says():
@@ -86,7 +87,18 @@ def test_without_a_threshold_everything_is_answered():
 
 
 def test_an_answer_that_normalizes_to_nothing_does_not_count():
-    assert squad.score([example("1", "the")], {"1": Prediction("x", 9.0)}, 0.0).f1 == 100.0
+    """The official script then takes an empty answer, but not a refusal: there is an answer."""
+    only = [example("1", "the")]
+    assert squad.score(only, {"1": Prediction("", -9.0)}, 0.0).has_answer_f1 == 100.0
+    assert squad.score(only, {"1": Prediction("x", 9.0)}, 0.0).has_answer_f1 == 0.0
+
+
+def test_where_refusing_all_is_best_the_threshold_refuses_all():
+    examples = [example("1"), example("2")]
+    predictions = {"1": Prediction("x", -5.0), "2": Prediction("y", -4.0)}
+    scores = squad.score(examples, predictions, 0.0)
+    assert (scores.f1, scores.best_f1) == (0.0, 100.0)
+    assert squad.score(examples, predictions, scores.best_f1_threshold).f1 == 100.0
 
 
 def document(qa):
