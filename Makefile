@@ -10,7 +10,7 @@ TORCH := torch==2.13.0
 # How long `make soak` loads the server.
 SECONDS ?= 600
 
-.PHONY: help install demo test test-unit bench-serving bench-evaluation bench-journey bench-gpu soak lint format clean
+.PHONY: help install demo test test-unit bench-serving bench-evaluation bench-journey journey-table guide bench-gpu soak lint format clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,12 @@ bench-journey: install  ## What the journey brings on BERT-large's shapes; a qua
 
 bench-evaluation: install  ## What evaluation takes beside its session; on DATASET=a SQuAD file
 	$(BIN)/python -m benchmarks.evaluation $(if $(DATASET),--dataset $(DATASET))
+
+journey-table: install  ## The README's table, on DATASET=a SQuAD file [TRAIN_DATA=another]
+	$(BIN)/python -m benchmarks.journey_table --dataset $(DATASET) $(if $(TRAIN_DATA),--train-data $(TRAIN_DATA))
+
+guide: install  ## Run docs/guide.md and put the outputs in it
+	$(BIN)/python -m demo.guide
 
 soak: install  ## Twice the load the server can take, for SECONDS=600
 	$(BIN)/python -m benchmarks.soak --seconds $(SECONDS)

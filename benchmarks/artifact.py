@@ -13,7 +13,7 @@ from benchmarks.errors import BenchmarkError
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build" / "bench"
 # This checkpoint refuses too readily at 0; see demo/checkpoint/README.md.
-_NULL_THRESHOLD = "-4"
+NULL_THRESHOLD = "-4"
 
 
 def embedded_artifact(precision: str = "fp32") -> Path:
@@ -27,7 +27,7 @@ def embedded_artifact(precision: str = "fp32") -> Path:
     if not (folder / "artifact.json").is_file():
         command = [sys.executable, "-m", "optimize", "build"]
         command += ["--model", str(ROOT / "demo" / "checkpoint"), "--precision", precision]
-        command += ["--null-threshold", _NULL_THRESHOLD, "--output", str(root)]
+        command += ["--null-threshold", NULL_THRESHOLD, "--output", str(root)]
         command += ["--sequence-lengths", "8", "--rounds", "1"]
         process = subprocess.run(command, cwd=ROOT, stdout=subprocess.DEVNULL)
         if process.returncode:

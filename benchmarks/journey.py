@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,6 +28,7 @@ from typing import Any
 from benchmarks.errors import BenchmarkError
 from benchmarks.journey_figures import LENGTHS, Measured, figures
 from benchmarks.journey_processes import run_apart
+from benchmarks.machine import processor
 from benchmarks.processes import exit_on_signals
 from benchmarks.report import as_markdown
 from predictor.cpu import available_cpus
@@ -118,18 +118,9 @@ def _medians(measured: Measured) -> str:
 
 def _conditions(arguments: argparse.Namespace) -> str:
     return (
-        f"{datetime.now(UTC).date().isoformat()}, {_processor()}, {available_cpus()} threads, "
+        f"{datetime.now(UTC).date().isoformat()}, {processor()}, {available_cpus()} threads, "
         f"{arguments.shapes}, {arguments.rounds} rounds\n"
     )
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
-    except OSError:
-        return platform.machine()
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.machine())
 
 
 def _parser() -> argparse.ArgumentParser:

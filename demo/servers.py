@@ -96,7 +96,7 @@ def stop(*processes: subprocess.Popen[bytes]) -> None:
 def _start(
     name: str, folder: Path, settings: Mapping[str, object], log: Path, grpc: bool
 ) -> Server:
-    port, grpc_port = _free_ports(2)
+    port, grpc_port = free_ports(2)
     command = [sys.executable, "-m", "predictor", "--model_dir", str(folder), "--host", HOST]
     command += ["--http_port", str(port)]
     command += ["--grpc_port", str(grpc_port)] if grpc else ["--enable_grpc", "false"]
@@ -124,7 +124,8 @@ def _wait_ready(server: Server) -> None:
     raise DemoError(f"the {server.name} predictor is not ready after {START_SECONDS} s")
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Ports of the loopback interface that nobody listens on now."""
     with contextlib.ExitStack() as stack:
         probes = [stack.enter_context(socket.socket()) for _ in range(count)]
         for probe in probes:

@@ -106,6 +106,14 @@ class Report:
             "speed_up": self.speed_up(step, baseline),
         }
 
+    def journey_table(self) -> str:
+        """Every step's size, accuracy and latency, as a Markdown table."""
+        return "\n".join(self._journey())
+
+    def latency_table(self) -> str:
+        """Mean ± std in ms of every step at every length, as a Markdown table."""
+        return "\n".join(self._by_length(lambda step, _, n: _latency(step.latency.get(n))))
+
     def to_json(self) -> str:
         """`report.json`."""
         return json.dumps(asdict(self), indent=2, default=str) + "\n"
