@@ -26,11 +26,14 @@ from demo.servers import DemoError, free_ports, stop
 ROOT = Path(__file__).resolve().parent.parent
 GUIDE = ROOT / "docs" / "guide.md"
 PORTS = ("8080", "8081")
-SECONDS = 900
+SECONDS = 1800
 _PACKAGES = ("demo", "loadtest", "optimize", "predictor")
 _BLOCK = re.compile(r"```sh\n(.*?)```\n(?:\n```text\n(.*?)```\n)?", re.DOTALL)
 _END = "\x1e"
-_NUMBER = re.compile(r"\b[0-9a-f]{12,}\b|[-−]?\d+(?:[.:,-]\d+)*(?:e[-+]?\d+)?")
+_NUMBER = re.compile(
+    r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b|\b[0-9a-f]{12,}\b"  # ids, hashes
+    r"|[-−]?\d+(?:[.:,-]\d+)*(?:e[-+]?\d+)?(?:\+cpu|\+cu\d+)?"
+)
 
 
 @dataclass(frozen=True)
