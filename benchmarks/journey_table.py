@@ -81,6 +81,7 @@ def tables(report: Report, machine_line: str, links: Mapping[str, str], sample: 
     """
     known = report.conditions
     threads = known["threads"]
+    refused = report.rejected.values()
     drawn = ", drawn at random" if sample else ""
     lines = [
         f"Measured on {known['date']}: {machine_line}; {threads} thread{'s' * (threads != 1)}, "
@@ -90,8 +91,7 @@ def tables(report: Report, machine_line: str, links: Mapping[str, str], sample: 
         "",
         report.journey_table(),
         "",
-        *(f"Not served: {name} ({why})." for name, why in report.rejected.items()),
-        "",
+        *(f"Not served, for its answers to the demo's questions: {why}.\n" for why in refused),
         "Latency in ms, mean ± standard deviation, by sequence length:",
         "",
         report.latency_table(),

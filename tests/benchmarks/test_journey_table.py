@@ -22,7 +22,7 @@ CONDITIONS = {
     "threads": 2,
     "rounds": 30,
 }
-REPORT = Report("qa", 1, "0" * 64, "graph", {"int8": "F1 is too low"}, CONDITIONS, STEPS)
+REPORT = Report("qa", 1, "0" * 64, "graph", {"int8": "int8: F1 is too low"}, CONDITIONS, STEPS)
 
 
 def figures(f1):
@@ -39,7 +39,10 @@ def test_the_tables_have_the_figures_of_the_other_data_set():
     assert "6,078 questions of `dev.json.gz`, at the served" in text
     rows = [line for line in text.splitlines() if line.startswith("|")]
     assert [row.split(" | ")[4] for row in rows[2:5]] == ["52.11", "49.99", "52.12"]
-    assert "Not served: int8 (F1 is too low)." in text
+    assert (
+        "Not served, for its answers to the demo's questions: int8: F1 is too low.\n\nLatency"
+        in text
+    )
     assert "| 512 | 40.00 ± 1.00 | 40.00 ± 1.00 | 40.00 ± 1.00 |" in text
     assert "](docs/f1.svg)" in text
     assert "drawn at random" in tables(report, "", {}, 100)
