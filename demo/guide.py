@@ -91,9 +91,9 @@ def run(commands: Sequence[str], scratch: Path) -> list[str]:
         except subprocess.TimeoutExpired:
             late = True
         finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGTERM)
             stop(process)
+            with contextlib.suppress(ProcessLookupError):  # what a failed guide left running
+                os.killpg(process.pid, signal.SIGKILL)
     said = (scratch / "output").read_text("utf-8", "replace")
     outputs = _replaced(said, {free: port for port, free in ports.items()}).split(_END)
     if late or process.returncode:

@@ -87,7 +87,9 @@ def test_every_output():
     assert all(f"`{output['name']}`" in README for output in OUTPUTS)
 
 
-@pytest.mark.parametrize("module", ["predictor", "optimize", "loadtest", "demo.walkthrough"])
+@pytest.mark.parametrize(
+    "module", ["predictor", "optimize", "loadtest", "demo.walkthrough", "demo.guide"]
+)
 def test_help_answers(module):
     command = [sys.executable, "-m", module, "--help"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)

@@ -1,5 +1,6 @@
 """docs/guide.md: every command runs, in order, and prints what the guide says but for numbers."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -65,5 +66,5 @@ def test_ports_of_the_guide_stand_for_free_ones(tmp_path):
 def test_the_guide_is_linked_and_its_links_lead_somewhere():
     for place in ("README.md", "docs/optimize.md"):
         assert "guide.md)" in (ROOT / place).read_text("utf-8")
-    for target in guide.re.findall(r"\]\(([^)#]+)", TEXT):
+    for target in re.findall(r"\]\(([^)#]+)", TEXT):
         assert (ROOT / "docs" / target).exists(), target
