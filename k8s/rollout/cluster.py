@@ -151,7 +151,9 @@ class Cluster:
             return None
         return found
 
-    def _call(self, verb: str, resource: str, method: Callable[..., Any], *a: Any, **kw: Any) -> Any:
+    def _call(
+        self, verb: str, resource: str, method: Callable[..., Any], *a: Any, **kw: Any
+    ) -> Any:
         return json.loads(self._text(verb, resource, method, *a, **kw))
 
     def _text(

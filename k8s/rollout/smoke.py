@@ -17,7 +17,7 @@ CONTEXT = (
     "the evening he walks along the river."
 )
 # The service is there but cannot take this request now: it is asked again.
-_LATER = {404, 429, 502, 503, 504}
+_LATER = {429, 502, 503, 504}
 
 
 class NotYet(Exception):
@@ -35,11 +35,12 @@ class Smoke:
     def check_version(self, access: Access, pod: Object, version: int) -> None:
         """Raises NotYet unless the pod serves the artifact of this version."""
         path = f"/v2/models/{quote(self.model)}/artifact"
-        body = _answered(pod, access.ask(pod, "GET", path))
+        reply = access.ask(pod, "GET", path)
         try:
-            served = int(body["artifact"]["version"])
+            served = int((reply.body or {})["artifact"]["version"])
         except (KeyError, TypeError, ValueError):
-            raise NotServing(f"{_name(pod)}: {path} names no version") from None
+            # Whatever is wrong with it: a pod of another version may be on its way out.
+            raise NotYet(f"{_name(pod)}: {path}: HTTP {reply.status}, no version") from None
         if served != version:
             raise NotYet(f"{_name(pod)} serves version {served}")
 
