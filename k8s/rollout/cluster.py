@@ -176,7 +176,7 @@ class Cluster:
             try:
                 result = once()
             except (urllib3.exceptions.HTTPError, OSError) as error:
-                wait, reason = pause, _first_line(str(error))
+                wait, reason = pause, _network_reason(error)
             except ApiException as error:
                 status, reason = _status(error)
                 if status not in _TRANSIENT:
@@ -231,6 +231,16 @@ def _status(error: ApiException) -> tuple[int, str]:
     except (ValueError, TypeError, KeyError):
         message = str(error.reason)
     return error.status or 0, _first_line(message)
+
+
+def _network_reason(error: Exception) -> str:
+    """What the innermost error says; urllib3 wraps them."""
+    while isinstance(inner := getattr(error, "reason", error.args[-1:]), Exception | tuple):
+        inner = inner[0] if isinstance(inner, tuple) and inner else inner
+        if not isinstance(inner, Exception):
+            break
+        error = inner
+    return _first_line(getattr(error, "strerror", None) or str(error)) or type(error).__name__
 
 
 def _retry_after(error: ApiException) -> float:

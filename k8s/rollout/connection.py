@@ -25,14 +25,15 @@ def connect(context: str | None, namespace: str | None) -> Cluster:
         Refused: There is neither, or the kubeconfig cannot be read.
     """
     settings = client.Configuration()
-    in_pod = "KUBERNETES_SERVICE_HOST" in os.environ and not _kubeconfig_exists()
+    kubeconfig = os.environ.get("KUBECONFIG") or "~/.kube/config"
+    in_pod = "KUBERNETES_SERVICE_HOST" in os.environ and not _exists(kubeconfig)
     try:
         if in_pod and not context:
             config.load_incluster_config(client_configuration=settings)
             own = _POD_NAMESPACE.read_text("utf-8").strip()
         else:
-            config.load_kube_config(context=context, client_configuration=settings)
-            own = _context_namespace(context)
+            config.load_kube_config(kubeconfig, context, client_configuration=settings)
+            own = _context_namespace(kubeconfig, context)
     except (ConfigException, OSError, ValueError) as error:
         text = " ".join(str(error).split())
         raise Refused(f"kubeconfig: {text}") from error
@@ -41,12 +42,12 @@ def connect(context: str | None, namespace: str | None) -> Cluster:
     return Cluster(client.ApiClient(settings), namespace or own)
 
 
-def _kubeconfig_exists() -> bool:
-    places = os.environ.get("KUBECONFIG") or "~/.kube/config"
-    return any(Path(place).expanduser().is_file() for place in places.split(os.pathsep) if place)
+def _exists(kubeconfig: str) -> bool:
+    places = kubeconfig.split(os.pathsep)
+    return any(Path(place).expanduser().is_file() for place in places if place)
 
 
-def _context_namespace(context: str | None) -> str:
-    contexts, current = config.list_kube_config_contexts()
+def _context_namespace(kubeconfig: str, context: str | None) -> str:
+    contexts, current = config.list_kube_config_contexts(kubeconfig)
     chosen = next((c for c in contexts if c["name"] == context), current)
     return str(chosen["context"].get("namespace") or "default")

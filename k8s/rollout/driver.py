@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from k8s.rollout import service
 from k8s.rollout.cluster import Cluster, Deadline
-from k8s.rollout.errors import Conflict, Failed, NotServing, Refused, Superseded
+from k8s.rollout.errors import Conflict, Failed, NotServing, Refused, Superseded, Unreachable
 from k8s.rollout.job import Changes
 from k8s.rollout.job_run import JobRun
 from k8s.rollout.output import say
@@ -117,6 +117,10 @@ class Driver:
                 patch = service.change(now, *decision)
                 self._cluster.patch_inference_service(self._name, patch, dry_run=dry_run)
             except Conflict:  # KServe writes the status, or a second rollout runs
+                if not self._cluster.deadline.left:
+                    raise Unreachable(
+                        f"inferenceservice {self._name} never stays as read"
+                    ) from None
                 time.sleep(_CONFLICT_SECONDS)
                 continue
             if version != now.served:
