@@ -140,7 +140,7 @@ class Cluster:
         forwarded = self._repeat(
             "get/create",  # which of them is asked for depends on the API server's age
             "pods/portforward",
-            lambda: _forward(connect, pod, self.namespace, ports=str(port)),
+            lambda: portforward(connect, pod, self.namespace, ports=str(port)),
         )
         return forwarded.socket(port)
 
@@ -174,7 +174,7 @@ class Cluster:
         pause = 0.2
         while True:
             try:
-                result = once()
+                result = _unmasked(once)
             except (urllib3.exceptions.HTTPError, OSError) as error:
                 wait, reason = pause, _network_reason(error)
             except ApiException as error:
@@ -210,9 +210,9 @@ class _Absent(Exception):
     """404."""
 
 
-def _forward(connect: Callable[..., Any], *args: Any, **kw: Any) -> Any:
+def _unmasked(once: Callable[[], T]) -> T:
     try:
-        return portforward(connect, *args, **kw)
+        return once()
     except AttributeError as error:
         # The client stumbles over the missing body of its own exception.
         if isinstance(error.__context__, ApiException):
@@ -224,23 +224,22 @@ def _status(error: ApiException) -> tuple[int, str]:
     """The HTTP status and what the API server says, of a websocket's handshake too."""
     handshake = re.match(r"Handshake status (\d{3})", str(error.reason))
     if handshake:
-        return int(handshake[1]), _first_line(str(error.reason).split(" -+-+- ")[0])
+        return int(handshake[1]), _one_line(str(error.reason).split(" -+-+- ")[0])
     body = error.body
     try:
         message = str(json.loads(body)["message"])
     except (ValueError, TypeError, KeyError):
         message = str(error.reason)
-    return error.status or 0, _first_line(message)
+    return error.status or 0, _one_line(message)
 
 
 def _network_reason(error: Exception) -> str:
-    """What the innermost error says; urllib3 wraps them."""
-    while isinstance(inner := getattr(error, "reason", error.args[-1:]), Exception | tuple):
-        inner = inner[0] if isinstance(inner, tuple) and inner else inner
-        if not isinstance(inner, Exception):
-            break
-        error = inner
-    return _first_line(getattr(error, "strerror", None) or str(error)) or type(error).__name__
+    """What the first of a chain of errors says, which the HTTP library wraps."""
+    first: BaseException = error
+    while cause := first.__cause__ or first.__context__:
+        first = cause
+    said = getattr(first, "strerror", None) or str(first) or type(first).__name__
+    return _one_line(said)
 
 
 def _retry_after(error: ApiException) -> float:
@@ -250,8 +249,8 @@ def _retry_after(error: ApiException) -> float:
         return 0.0
 
 
-def _first_line(text: str) -> str:
-    return next(iter(text.splitlines()), "")[:300]
+def _one_line(text: str) -> str:
+    return " ".join(text.split())[:300]
 
 
 def _items(found: Object) -> list[Object]:

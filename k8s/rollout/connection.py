@@ -6,7 +6,6 @@ import os
 from pathlib import Path
 
 from kubernetes import client, config
-from kubernetes.config.config_exception import ConfigException
 
 from k8s.rollout.cluster import Cluster
 from k8s.rollout.errors import Refused
@@ -34,9 +33,9 @@ def connect(context: str | None, namespace: str | None) -> Cluster:
         else:
             config.load_kube_config(kubeconfig, context, client_configuration=settings)
             own = _context_namespace(kubeconfig, context)
-    except (ConfigException, OSError, ValueError) as error:
+    except Exception as error:  # the client checks little of the YAML that it reads
         text = " ".join(str(error).split())
-        raise Refused(f"kubeconfig: {text}") from error
+        raise Refused(f"kubeconfig: {text or type(error).__name__}") from error
     # urllib3's own retries know neither a deadline nor a pause.
     settings.retries = False
     return Cluster(client.ApiClient(settings), namespace or own)

@@ -98,7 +98,8 @@ class Serving:
         return answers[0]
 
     def _live_pods(self) -> list[Object]:
-        labels = f"serving.kserve.io/inferenceservice={self._name},component=predictor"
+        # As KServe's Service selects them; a canary's pods are not among them.
+        labels = f"app=isvc.{self._name}-predictor"
         return list(filter(pods.live, self._cluster.pods(labels)))
 
     def _troubles(self) -> str:

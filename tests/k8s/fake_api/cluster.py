@@ -221,7 +221,7 @@ class FakeCluster:
         if not uri.startswith(f"{CLAIM}/"):
             return
         version = self.served
-        labels = {"serving.kserve.io/inferenceservice": "qa", "component": "predictor"}
+        labels = {"app": "isvc.qa-predictor", "component": "predictor"}
         pods = self.all("pods", "component=predictor")
         leaving = [pod for pod in pods if pod["metadata"].get("deletionTimestamp")]
         right = [p for p in pods if p["metadata"]["annotations"]["version"] == str(version)]

@@ -205,6 +205,8 @@ class _Handler(BaseHTTPRequestHandler):
         if body["metadata"]["resourceVersion"] != item["metadata"]["resourceVersion"]:
             return 409, {"message": "the object has been modified"}
         merged = cluster.merge(item, body)
+        if merged is None:  # a test has another patch land first
+            return 409, {"message": "the object has been modified"}
         if not dry:
             cluster.objects[resource, name] = merged
             cluster.touch(merged)

@@ -53,15 +53,22 @@ def rollout(api: FakeApi, capsys: pytest.CaptureFixture[str]) -> Callable[..., D
 
 
 @pytest.fixture
-def start(api: FakeApi) -> Callable[..., subprocess.Popen[str]]:
+def start(api: FakeApi) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """Starts the driver as a process, which faults may kill."""
+    started: list[subprocess.Popen[str]] = []
 
     def run(*arguments: str) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "k8s.rollout", *arguments, *QUICK]
         process = subprocess.Popen(
             command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
+        started.append(process)
         api.victimize(process.pid)
         return process
 
-    return run
+    yield run
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+        if process.stdout and not process.stdout.closed:
+            process.communicate()
