@@ -73,9 +73,11 @@ def _common(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "--url", help="ask the service here; default: each pod, through the API server"
     )
-    verb.add_argument("--smoke-question", default=QUESTION, metavar="TEXT", help="asked as a test")
     verb.add_argument(
-        "--smoke-context", default=CONTEXT, metavar="TEXT", help="that holds its answer"
+        "--smoke-question", type=_text, default=QUESTION, metavar="TEXT", help="asked as a test"
+    )
+    verb.add_argument(
+        "--smoke-context", type=_text, default=CONTEXT, metavar="TEXT", help="that holds its answer"
     )
 
 
@@ -83,6 +85,12 @@ def _version(text: str) -> int:
     if not text.isascii() or not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a positive whole number")
     return int(text)
+
+
+def _text(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("is empty")
+    return text
 
 
 def _seconds(text: str) -> float:

@@ -7,7 +7,6 @@ do not know. Nothing here is watched: polling needs no state that a lost connect
 from __future__ import annotations
 
 import json
-import re
 import time
 from collections.abc import Callable
 from http import HTTPStatus
@@ -19,6 +18,7 @@ from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 from kubernetes.stream import portforward
 
+from k8s.rollout import failures
 from k8s.rollout.errors import Conflict, Forbidden, Refused, Unreachable
 
 Object = dict[str, Any]
@@ -28,7 +28,6 @@ _SERVING = {"group": "serving.kserve.io", "version": "v1beta1", "plural": "infer
 _TRANSIENT = {0, 429, 500, 502, 503, 504}
 # A wrong address or a cluster that is off should not take the whole timeout to say so.
 _FIRST_CONTACT_SECONDS = 10.0
-_LONGEST_REQUEST_SECONDS = 30.0
 _LONGEST_PAUSE_SECONDS = 5.0
 
 
@@ -54,7 +53,7 @@ class Cluster:
 
     def __init__(self, api: client.ApiClient, namespace: str) -> None:
         """Takes a configured client."""
-        websocket.setdefaulttimeout(_LONGEST_REQUEST_SECONDS)
+        websocket.setdefaulttimeout(failures.LONGEST_SECONDS)
         self.namespace = namespace
         self.deadline = Deadline(_FIRST_CONTACT_SECONDS)
         self._host = api.configuration.host
@@ -160,7 +159,7 @@ class Cluster:
         self, verb: str, resource: str, method: Callable[..., Any], *args: Any, **kw: Any
     ) -> bytes:
         def once() -> bytes:
-            seconds = max(1.0, min(_LONGEST_REQUEST_SECONDS, self.deadline.left))
+            seconds = max(1.0, min(failures.LONGEST_SECONDS, self.deadline.left))
             # Not preloaded, the response reaches us unread and is ours to raise on.
             response = method(*args, **kw, _preload_content=False, _request_timeout=seconds)
             data: bytes = response.data
@@ -174,16 +173,16 @@ class Cluster:
         pause = 0.2
         while True:
             try:
-                result = _unmasked(once)
+                result = failures.unmasked(once)
             except (urllib3.exceptions.HTTPError, OSError) as error:
-                wait, reason = pause, _network_reason(error)
+                wait, reason = pause, failures.network_reason(error)
             except ApiException as error:
-                status, reason = _status(error)
+                status, reason = failures.status(error)
                 if status not in _TRANSIENT:
                     self._reached = True
                     raise self._error(status, reason, verb, resource) from error
                 self._reached = self._reached or status != 0
-                wait = max(pause, _retry_after(error))
+                wait = max(pause, failures.retry_after(error))
             else:
                 self._reached = True
                 return result
@@ -196,7 +195,7 @@ class Cluster:
     def _error(self, status: int, reason: str, verb: str, resource: str) -> Exception:
         where = f"{resource} in namespace {self.namespace}"
         if status == HTTPStatus.FORBIDDEN:
-            return Forbidden(f"not allowed to {verb} {where} (403)")
+            return Forbidden(f"not allowed to {verb} {where} (403): {reason}")
         if status == HTTPStatus.UNAUTHORIZED:
             return Forbidden(f"{self._host}: these credentials are not accepted (401)")
         if status == HTTPStatus.NOT_FOUND:
@@ -208,49 +207,6 @@ class Cluster:
 
 class _Absent(Exception):
     """404."""
-
-
-def _unmasked(once: Callable[[], T]) -> T:
-    try:
-        return once()
-    except AttributeError as error:
-        # The client stumbles over the missing body of its own exception.
-        if isinstance(error.__context__, ApiException):
-            raise error.__context__ from None
-        raise
-
-
-def _status(error: ApiException) -> tuple[int, str]:
-    """The HTTP status and what the API server says, of a websocket's handshake too."""
-    handshake = re.match(r"Handshake status (\d{3})", str(error.reason))
-    if handshake:
-        return int(handshake[1]), _one_line(str(error.reason).split(" -+-+- ")[0])
-    body = error.body
-    try:
-        message = str(json.loads(body)["message"])
-    except (ValueError, TypeError, KeyError):
-        message = str(error.reason)
-    return error.status or 0, _one_line(message)
-
-
-def _network_reason(error: Exception) -> str:
-    """What the first of a chain of errors says, which the HTTP library wraps."""
-    first: BaseException = error
-    while cause := first.__cause__ or first.__context__:
-        first = cause
-    said = getattr(first, "strerror", None) or str(first) or type(first).__name__
-    return _one_line(said)
-
-
-def _retry_after(error: ApiException) -> float:
-    try:
-        return min(float((error.headers or {})["Retry-After"]), _LONGEST_REQUEST_SECONDS)
-    except (KeyError, ValueError):
-        return 0.0
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())[:300]
 
 
 def _items(found: Object) -> list[Object]:

@@ -239,6 +239,7 @@ def test_a_headless_service_is_named_with_its_port(api, rollout):
         ["apply", "two"],
         ["rollback", "--to", "-1"],
         ["status", "--timeout", "nan"],
+        ["apply", "2", "--smoke-question", " "],
         [],
     ],
 )
