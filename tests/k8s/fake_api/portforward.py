@@ -19,13 +19,13 @@ PROTOCOL = "v4.channel.k8s.io"
 _MAGIC = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
-def forward(handler: BaseHTTPRequestHandler, port: int, target: int | None) -> None:
+def forward(handler: BaseHTTPRequestHandler, port: int, target: int) -> None:
     """Upgrades a request and carries bytes between it and `target`, a port of loopback.
 
     Args:
         handler: Holds the request.
         port: What the client asked for.
-        target: None for a pod where nobody listens.
+        target: Where nobody need listen.
     """
     key = handler.headers["Sec-WebSocket-Key"] + _MAGIC
     offered = handler.headers["Sec-WebSocket-Protocol"].replace(" ", "").split(",")
@@ -45,11 +45,13 @@ def forward(handler: BaseHTTPRequestHandler, port: int, target: int | None) -> N
 
     for channel in (0, 1):
         send(channel, port.to_bytes(2, "little"))
-    if target is None:
-        send(1, f"dial tcp4 127.0.0.1:{port}: connect: connection refused".encode())
+    try:
+        pod = socket.create_connection(("127.0.0.1", target))
+    except OSError as error:
+        send(1, f"dial tcp4 127.0.0.1:{port}: {error.strerror}".encode())
         handler.connection.sendall(_frame(b"\x03\xe8", ABNF.OPCODE_CLOSE))
         return
-    with socket.create_connection(("127.0.0.1", target)) as pod:
+    with pod:
         back = threading.Thread(target=_carry_back, args=(pod, send), daemon=True)
         back.start()
         _carry_there(handler, pod)

@@ -149,6 +149,15 @@ def test_a_busy_service_is_asked_again(api, rollout):
     busy.stop()
 
 
+def test_a_pod_that_is_ready_but_does_not_listen_is_asked_again(api, rollout):
+    api.cluster.models[2] = silent = FakeModel(2)
+    silent.stop()
+    done = rollout("apply", "2", "--timeout", "1")
+    assert done.status == 3
+    assert "no answer: " in done.err
+    assert api.cluster.served == 1
+
+
 def test_what_was_served_before_and_fails_too_is_said(api, rollout):
     api.cluster.models[2] = FakeModel(2, wrong={"answer": ""})
     api.cluster.models[1] = FakeModel(1, wrong={"answer": ""})
