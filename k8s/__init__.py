@@ -1,0 +1,1 @@
+"""What runs on Kubernetes: manifests for kustomize, and `python -m k8s.rollout`."""

@@ -1,0 +1,1 @@
+"""Moves an InferenceService from one version to another, and back where that fails."""
