@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -196,15 +197,7 @@ class RemoteSession:
             request.inputs.add(name=name, datatype="INT64", shape=shape)
             request.raw_input_contents.append(array.astype("<i8", copy=False).tobytes())
         response = self._stub.ModelInfer(request, timeout=self._timeout)
-        # Typed contents, which the protocol allows too, leave nothing to pair up.
-        given = {
-            output.name: np.frombuffer(raw, "<f4").reshape(shape)
-            for output, raw in zip(response.outputs, response.raw_output_contents, strict=False)
-            if output.datatype == "FP32" and tuple(output.shape) == shape
-        }
-        if not given.keys() >= set(OUTPUTS):
-            raise InternalError("the model gave no logits of the batch's shape")
-        return Logits(*(given[name] for name in OUTPUTS))
+        return _logits(response, shape)
 
     def _refusal(self, error: grpc.RpcError) -> PredictorError:
         """What a client is told; the rest is for the log."""
@@ -224,6 +217,19 @@ class RemoteSession:
                 f"the server that runs the model did not answer within {self._timeout:g} s"
             )
         return InternalError("internal error")
+
+
+def _logits(response: pb.ModelInferResponse, shape: tuple[int, ...]) -> Logits:
+    """Reads raw contents; typed ones, which the protocol allows too, Triton never sends."""
+    size = math.prod(shape) * np.dtype(np.float32).itemsize
+    given = {
+        output.name: np.frombuffer(raw, "<f4").reshape(shape)
+        for output, raw in zip(response.outputs, response.raw_output_contents, strict=False)
+        if output.datatype == "FP32" and tuple(output.shape) == shape and len(raw) == size
+    }
+    if not given.keys() >= set(OUTPUTS):
+        raise InternalError("the model gave no logits of the batch's shape")
+    return Logits(*(given[name] for name in OUTPUTS))
 
 
 def _described(error: grpc.RpcError) -> str:
