@@ -92,6 +92,8 @@ class RemoteSession:
             raise StartupError("RemoteSession needs --remote_url HOST:PORT (or --predictor_host)")
         self._url = remote.url
         self._timeout = remote.timeout
+        # The first run may have to wait for what a server prepares only then.
+        self._first_timeout = max(remote.timeout, remote.start_seconds)
         self._model = remote.model or spec.name
         self._version = str(spec.version)
         self._inputs = spec.inputs
@@ -116,7 +118,7 @@ class RemoteSession:
             InternalError: It refused the batch, or what it gave is no answer to it.
         """
         try:
-            return self._infer(batch)
+            return self._infer(batch, self._timeout)
         except grpc.RpcError as error:
             raise self._refusal(error) from None
 
@@ -136,7 +138,7 @@ class RemoteSession:
         rows = max(self.max_batch_tokens // _FEWEST_TOKENS, 1)
         batch: Batch = {name: np.ones((rows, _FEWEST_TOKENS), np.int64) for name in self._inputs}
         try:
-            self._infer(batch)
+            self._infer(batch, self._first_timeout)
         except grpc.RpcError as error:
             raise StartupError(
                 f"{self.provider} does not run {rows} rows of {_FEWEST_TOKENS} tokens: "
@@ -186,7 +188,7 @@ class RemoteSession:
                     f"the artifact's {what} {_listed(wanted)}"
                 )
 
-    def _infer(self, batch: Batch) -> Logits:
+    def _infer(self, batch: Batch, timeout: float) -> Logits:
         shape = next(iter(batch.values())).shape
         request = pb.ModelInferRequest(
             model_name=self._model,
@@ -196,7 +198,7 @@ class RemoteSession:
         for name, array in batch.items():
             request.inputs.add(name=name, datatype="INT64", shape=shape)
             request.raw_input_contents.append(array.astype("<i8", copy=False).tobytes())
-        response = self._stub.ModelInfer(request, timeout=self._timeout)
+        response = self._stub.ModelInfer(request, timeout=timeout)
         return _logits(response, shape)
 
     def _refusal(self, error: grpc.RpcError) -> PredictorError:

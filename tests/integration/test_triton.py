@@ -23,7 +23,7 @@ from tests.integration.calls import V2, Inquiry, ask, call, post, tensor
 
 SESSION = "predictor.remote_session:RemoteSession"
 AWAY = "the server that runs the model is not available"
-SECONDS = 30  # for a server that comes back
+SECONDS = 60  # for a server that comes back
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def remote(repository, tmp_path_factory):
 @pytest.fixture(scope="module")
 def front(remote, fp32, tmp_path_factory):
     """A predictor whose model Triton runs."""
-    settings = {"session": SESSION, "remote_url": remote.url, "remote_timeout": 2}
+    settings = {"session": SESSION, "remote_url": remote.url, "remote_timeout": 10}
     logs = tmp_path_factory.mktemp("logs")
     with running({"front": fp32}, {"front": settings}, logs, grpc=True) as (only,):
         yield only
@@ -122,7 +122,7 @@ def test_slow_triton(front, remote, expected):
     try:
         status, body = post(front, V2, ask())
         assert status == 504
-        assert body == {"error": "the server that runs the model did not answer within 2 s"}
+        assert body == {"error": "the server that runs the model did not answer within 10 s"}
         assert call(front, "GET", "/v2/models/qa/ready").status == 503
     finally:
         remote.process.send_signal(signal.SIGCONT)
