@@ -52,8 +52,10 @@ soak: install  ## Twice the load the server can take, for SECONDS=600
 triton-server: install $(TRITON)/.installed  ## A Triton server for a CPU in .venv-triton: 370 MB to fetch
 	$(BIN)/python -m benchmarks.triton_server
 
-# Python 3.11 or 3.12: NumPy 1, which the server's Python backend needs, has no wheels for later ones.
+# NumPy 1, which the server's Python backend needs, has no wheels for a later Python.
 $(TRITON)/.installed: benchmarks/triton_requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] > (3, 12))' \
+		|| { echo "make: the Triton server needs Python 3.11 or 3.12" >&2; exit 1; }
 	$(PYTHON) -m venv $(TRITON)
 	$(TRITON)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
 		--only-binary :all: --requirement $<
