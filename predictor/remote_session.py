@@ -20,6 +20,7 @@ from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import GRPCInferenceServiceStub
 
 from predictor.artifact import ArtifactSpec
+from predictor.batch_plan import ALONE
 from predictor.binding import OUTPUTS
 from predictor.errors import (
     DeadlineExceeded,
@@ -135,7 +136,8 @@ class RemoteSession:
 
     def warm_up(self) -> None:
         """Sends as many rows as there can be at once; raises StartupError."""
-        rows = max(self.max_batch_tokens // _FEWEST_TOKENS, 1)
+        alone = self.run_overhead_tokens == ALONE
+        rows = 1 if alone else max(self.max_batch_tokens // _FEWEST_TOKENS, 1)
         batch: Batch = {name: np.ones((rows, _FEWEST_TOKENS), np.int64) for name in self._inputs}
         try:
             self._infer(batch, self._first_timeout)

@@ -1,12 +1,10 @@
 """Readiness where the session depends on another server, in every protocol's words."""
 
-import importlib
-
 import pytest
 
 from tests.integration.asgi import Request, application
+from tests.integration.sessions import AwaySession
 
-# The predictor imports the session by its dotted name; a test's own import would be another module.
 SESSION = "tests.integration.sessions:AwaySession"
 READY = ("/v2/models/qa/ready", "/v2/models/qa/versions/3/ready", "/v2/health/ready")
 READY += ("/v1/models/qa",)
@@ -18,15 +16,10 @@ def client(fake_artifact):
         yield only
 
 
-@pytest.fixture
-def session():
-    return importlib.import_module(SESSION.partition(":")[0]).AwaySession
-
-
 @pytest.mark.parametrize("path", READY)
-def test_ready_follows_the_remote(client, session, monkeypatch, path):
+def test_ready_follows_the_remote(client, monkeypatch, path):
     assert client.send(Request("GET", path)).status == 200
-    monkeypatch.setattr(session, "there", False)
+    monkeypatch.setattr(AwaySession, "there", False)
     assert client.send(Request("GET", path)).status == 503
     assert client.send(Request("GET", "/v2/health/live")).status == 200
     monkeypatch.undo()
