@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+TRITON := .venv-triton
 # Where pip finds torch. PyPI's Linux wheel of torch brings CUDA libraries; for the CPU build set
 # PIP_EXTRA_INDEX_URL to PyTorch's CPU index.
 TORCH := torch==2.13.0
@@ -10,7 +11,8 @@ TORCH := torch==2.13.0
 # How long `make soak` loads the server.
 SECONDS ?= 600
 
-.PHONY: help install demo test test-unit bench-serving bench-evaluation bench-journey journey-table guide bench-gpu soak lint format clean
+.PHONY: help install demo test test-unit bench-serving bench-evaluation bench-journey journey-table \
+	guide bench-gpu soak triton-server lint format clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +57,18 @@ guide: install  ## Run docs/guide.md and put the outputs in it
 
 soak: install  ## Twice the load the server can take, for SECONDS=600
 	$(BIN)/python -m benchmarks.soak --seconds $(SECONDS)
+
+triton-server: install $(TRITON)/.installed  ## A Triton server for a CPU in .venv-triton: 370 MB to fetch
+	$(BIN)/python -m benchmarks.triton_server
+
+# NumPy 1, which the server's Python backend needs, has no wheels for a later Python.
+$(TRITON)/.installed: benchmarks/triton_requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] > (3, 12))' \
+		|| { echo "make: the Triton server needs Python 3.11 or 3.12" >&2; exit 1; }
+	$(PYTHON) -m venv $(TRITON)
+	$(TRITON)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
+		--only-binary :all: --requirement $<
+	@touch $@
 
 bench-gpu: install  ## Check and measure the session on a GPU; results in build/bench-gpu
 	$(BIN)/python -m benchmarks.gpu --output build/bench-gpu

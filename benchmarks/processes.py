@@ -122,7 +122,7 @@ def running(
             for name, command in commands.items():
                 servers[name] = _start(name, command, logs / f"{name}.log", grpc)
         for server in servers.values():
-            _wait_ready(server)
+            wait_ready(server)
         yield servers
     finally:
         stop(*(server.process for server in servers.values()))
@@ -165,7 +165,8 @@ def _start(name: str, command: Sequence[str], log: Path, grpc: bool) -> ServerPr
     return ServerProcess(name, process, port, log, grpc_port if grpc else None)
 
 
-def _wait_ready(server: ServerProcess) -> None:
+def wait_ready(server: ServerProcess) -> None:
+    """Returns when the model `qa` is ready; raises BenchmarkError."""
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         if server.process.poll() is not None:

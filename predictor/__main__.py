@@ -18,9 +18,12 @@ from predictor.errors import PredictorError, StartupError
 from predictor.metrics import Metrics
 from predictor.model import QAModel
 from predictor.server import QAServer
+from predictor.session import Remote
 from predictor.settings import PREFIX, Settings, read_settings
 
 _MOST_HELPERS = 4
+# Where KServe's runtime for Triton listens for gRPC.
+_TRITON_PORT = 9000
 
 
 def parser() -> argparse.ArgumentParser:
@@ -43,8 +46,29 @@ def parser() -> argparse.ArgumentParser:
     return result
 
 
-def make_model(name: str, settings: Settings, metrics: Metrics) -> QAModel:
+def remote_of(settings: Settings, predictor_host: str | None) -> Remote:
+    """Where RemoteSession finds its model.
+
+    Args:
+        settings: Whose `remote_url` comes first.
+        predictor_host: What KServe's controller tells a transformer, with or without a port.
+    """
+    url = settings.remote_url or predictor_host or ""
+    if url and ":" not in url:
+        url = f"{url}:{_TRITON_PORT}"
+    return Remote(
+        url,
+        settings.remote_model,
+        timeout=settings.remote_timeout,
+        start_seconds=settings.remote_start_seconds,
+    )
+
+
+def make_model(
+    name: str, settings: Settings, metrics: Metrics, predictor_host: str | None = None
+) -> QAModel:
     """The model that the settings describe, not loaded yet."""
+    remote = remote_of(settings, predictor_host)
 
     def load_engine() -> Engine:
         return Engine.load(
@@ -55,6 +79,7 @@ def make_model(name: str, settings: Settings, metrics: Metrics) -> QAModel:
             io_binding=settings.io_binding,
             cuda_graph=settings.cuda_graph,
             max_batch_tokens=settings.max_batch_tokens,
+            remote=remote,
         )
 
     def make_batcher(engine: Engine) -> Batcher:
@@ -90,7 +115,8 @@ def main(argv: list[str] | None = None) -> int:
             raise StartupError(f"--log_config_file: {log_config} is not a file")
         settings = read_settings({name: arguments.get(name) for name in Settings.model_fields})
         metrics = Metrics()
-        model = make_model(arguments["model_name"], settings, metrics)
+        host = arguments["predictor_host"]
+        model = make_model(arguments["model_name"], settings, metrics, host)
         server = QAServer(model, settings, metrics)
         if arguments["configure_logging"] and not log_config:
             logs.configure(settings.log_level)

@@ -12,9 +12,19 @@ from predictor import batch_plan, span
 from predictor.artifact import TOKENIZER_FILE, ArtifactSpec, load_spec
 from predictor.cpu import available_cpus
 from predictor.errors import InternalError
-from predictor.session import ORT_SESSION, Session, SessionOptions, WarmsUp, load_session
+from predictor.session import (
+    ORT_SESSION,
+    DependsOnRemote,
+    Remote,
+    Session,
+    SessionOptions,
+    WarmsUp,
+    load_session,
+)
 from predictor.tokenization import FeatureTokenizer
 from predictor.types import Feature, Logits, Question, Result, SpanParameters, Timings
+
+_NOWHERE = Remote()
 
 
 class Engine:
@@ -42,6 +52,7 @@ class Engine:
         io_binding: bool = True,
         cuda_graph: bool = True,
         max_batch_tokens: int = 0,
+        remote: Remote = _NOWHERE,
     ) -> Engine:
         """Verifies and loads a model folder.
 
@@ -53,6 +64,7 @@ class Engine:
             io_binding: Whether the session binds inputs and outputs in place.
             cuda_graph: Whether a CUDA provider replays captured graphs.
             max_batch_tokens: Token budget of a batch, padding counted; 0 for what pays here.
+            remote: Where a session finds its model that runs it elsewhere.
 
         Raises:
             StartupError: The artifact, the session or the provider cannot be used.
@@ -69,9 +81,15 @@ class Engine:
             io_binding=io_binding,
             cuda_graph=cuda_graph,
             max_batch_tokens=max_batch_tokens,
+            remote=remote,
         )
         loaded = load_session(session, spec, folder, options)
         return cls(spec, tokenizer, loaded)
+
+    @property
+    def depends_on(self) -> DependsOnRemote | None:
+        """The session, where it can run nothing while another server is away."""
+        return self.session if isinstance(self.session, DependsOnRemote) else None
 
     @property
     def parameters(self) -> SpanParameters:

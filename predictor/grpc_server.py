@@ -51,14 +51,14 @@ class QAServicer(InferenceServicer):  # type: ignore[misc]  # the SDK is untyped
         self, request: pb.ServerReadyRequest, context: aio.ServicerContext
     ) -> pb.ServerReadyResponse:
         """The server is ready when its model is."""
-        return pb.ServerReadyResponse(ready=self._model.ready)
+        return pb.ServerReadyResponse(ready=await self._model.healthy())
 
     async def ModelReady(
         self, request: pb.ModelReadyRequest, context: aio.ServicerContext
     ) -> pb.ModelReadyResponse:
         """Whether the model takes requests."""
         self._model.check(request.name, request.version)
-        return pb.ModelReadyResponse(ready=self._model.ready)
+        return pb.ModelReadyResponse(ready=await self._model.healthy())
 
     async def ModelMetadata(
         self, request: pb.ModelMetadataRequest, context: aio.ServicerContext

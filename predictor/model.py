@@ -99,6 +99,13 @@ class QAModel(Model):  # type: ignore[misc]  # the SDK is untyped
         self.ready = True
         return self.ready
 
+    async def healthy(self) -> bool:
+        """Whether a request would be answered: loaded, not draining, and no remote away."""
+        if not self.ready or self._engine is None:
+            return False
+        remote = self._engine.depends_on
+        return remote is None or await asyncio.to_thread(remote.ready)
+
     async def answer(self, call: Call) -> tuple[list[Result], Timings]:
         """Answers one request; raises what Batcher.answer does."""
         if self._batcher is None:

@@ -100,15 +100,15 @@ class Routes:
         )
 
     async def ready(self, request: Request) -> Response:
-        """200 where the model takes requests, 503 where it is loading or draining."""
+        """200 where the model takes requests; 503 where it loads, drains or misses its remote."""
         self._check(request)
-        if not self._model.ready:
+        if not await self._model.healthy():
             raise NotReady(f"model {self._model.name} is not ready")
         return _json({"name": self._model.name, "ready": True})
 
     async def server_ready(self, _: Request) -> Response:
         """The server is ready when its model is."""
-        if not self._model.ready:
+        if not await self._model.healthy():
             raise NotReady("the server is not ready")
         return _json({"ready": True})
 

@@ -34,6 +34,23 @@ _GRAPH_REFUSED = "graph capture feature"
 
 
 @dataclass(frozen=True, slots=True)
+class Remote:
+    """A model that another server runs.
+
+    Attributes:
+        url: Its `host:port`; empty where there is none.
+        model: Its name there; empty for the artifact's own.
+        timeout: Seconds that one run may take.
+        start_seconds: Seconds to wait at the start for it to be ready.
+    """
+
+    url: str = ""
+    model: str = ""
+    timeout: float = 30.0
+    start_seconds: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
 class SessionOptions:
     """How a session runs its model.
 
@@ -44,6 +61,7 @@ class SessionOptions:
         cuda_graph: Whether a CUDA provider replays captured graphs; needs `io_binding`.
         max_batch_tokens: Rows × longest of the largest batch that will come; 0 for as large as
             pays on the provider.
+        remote: Where a session finds its model that runs it elsewhere.
     """
 
     provider: str = "auto"
@@ -51,6 +69,7 @@ class SessionOptions:
     io_binding: bool = True
     cuda_graph: bool = True
     max_batch_tokens: int = 0
+    remote: Remote = Remote()
 
 
 class Session(Protocol):
@@ -91,6 +110,14 @@ class WarmsUp(Protocol):
         """Prepares all shapes that can come; raises StartupError."""
 
 
+@runtime_checkable
+class DependsOnRemote(Protocol):
+    """A session that can run nothing while another server is away."""
+
+    def ready(self) -> bool:
+        """Whether that server has the model ready, asked now; from any thread, within a second."""
+
+
 def load_session(name: str, spec: ArtifactSpec, folder: Path, options: SessionOptions) -> Session:
     """Makes a Session from its dotted name, `package.module:Class`.
 
@@ -127,7 +154,7 @@ class OrtSession:
             raise ArtifactError(f"{folder}: inputs {names} differ from {spec.inputs} in its spec")
         suits = MAX_BATCH_TOKENS if wanted == CUDA else cpu_batch_tokens(options.threads)
         self.max_batch_tokens = options.max_batch_tokens or suits
-        self.run_overhead_tokens = _run_overhead_tokens(wanted, spec, self.max_batch_tokens)
+        self.run_overhead_tokens = run_overhead_tokens(wanted, spec, self.max_batch_tokens)
         options = replace(options, max_batch_tokens=self.max_batch_tokens)
         self._binding = _binding(session, spec, wanted, options)
 
@@ -166,7 +193,8 @@ def _load(model: Path, provider: str, options: SessionOptions) -> ort.InferenceS
         raise StartupError(f"{model}: ONNX Runtime cannot load it: {error}") from error
 
 
-def _run_overhead_tokens(provider: str, spec: ArtifactSpec, max_batch_tokens: int) -> int:
+def run_overhead_tokens(provider: str, spec: ArtifactSpec, max_batch_tokens: int) -> int:
+    """How many tokens cost as much as starting a run does; see Session."""
     if provider == CUDA:
         return max_batch_tokens  # it is busy with starting kernels until the budget is reached
     # Dynamic quantization takes an activation's range over the batch: in company an answer would

@@ -34,6 +34,14 @@ class Settings(BaseSettings):
     """Folder of the artifact to serve."""
     session: str = Field(default=ORT_SESSION, pattern=r"^[\w.]+:\w+$")
     """Dotted name of the session that runs the model."""
+    remote_url: str = Field(default="", pattern=r"^([^\s/]+:\d+)?$")
+    """host:port of the server that runs the model, for RemoteSession; else --predictor_host's."""
+    remote_model: str = ""
+    """The model's name on that server; the artifact's own where this is empty."""
+    remote_timeout: float = Field(default=30.0, gt=0)
+    """Seconds within which that server must have answered a run (else 504)."""
+    remote_start_seconds: float = Field(default=60.0, ge=0)
+    """Seconds to wait at the start for that server to have the model ready."""
     provider: str = "auto"
     """Execution provider, such as CPUExecutionProvider; auto picks by the artifact's target."""
     threads: int = Field(default=0, ge=0)

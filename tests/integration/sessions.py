@@ -10,3 +10,12 @@ class StuckSession(FakeSession):
 
     def run(self, batch):
         time.sleep(3600)
+
+
+class AwaySession(FakeSession):
+    """Its model is elsewhere, and `there` says whether it can be reached."""
+
+    there = True
+
+    def ready(self):
+        return self.there

@@ -1,5 +1,7 @@
 """The checks themselves: each kind of mistake makes one fail."""
 
+import os
+
 import pytest
 
 from predictor import __version__
@@ -272,7 +274,7 @@ def test_an_old_kubectl_is_no_reason_to_fail(monkeypatch, tmp_path):
     program = tmp_path / "kubectl"
     program.write_text('#!/bin/sh\necho \'{"kustomizeVersion": "v4.5.7"}\'\n')
     program.chmod(0o755)
-    monkeypatch.setattr(rendering.sys, "executable", str(tmp_path / "python"))
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     rendering.kubectl.cache_clear()
     with pytest.raises(pytest.skip.Exception, match=r"v4\.5\.7"):
         rendering.kubectl()

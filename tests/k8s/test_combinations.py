@@ -2,7 +2,6 @@
 
 import pytest
 
-from predictor.settings import Settings
 from tests.k8s import arguments, hardening, queries, references, schemas
 from tests.k8s.rendering import COMBINATIONS, K8S, OVERLAYS, named, pods, renamed, render
 
@@ -26,24 +25,7 @@ def test_every_container_is_hardened(folder):
         hardening.check(pod, renamed(folder))
 
 
-def _needs_the_remote_session(folder):
-    asks = any(name in folder.name for name in ("triton", "compare"))
-    return asks and folder.name != "loadtest-compare" and "remote_url" not in Settings.model_fields
-
-
-@pytest.mark.parametrize(
-    "folder",
-    [
-        pytest.param(
-            folder,
-            id=folder.name,
-            marks=[pytest.mark.xfail(reason="no remote session yet", raises=AssertionError)]
-            if _needs_the_remote_session(folder)
-            else [],
-        )
-        for folder in BUILDS
-    ],
-)
+@builds
 def test_every_program_takes_its_arguments(folder):
     objects = render(folder)
     for pod in pods(objects):
