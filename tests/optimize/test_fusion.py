@@ -4,7 +4,7 @@ import onnx
 import pytest
 from onnxruntime.transformers.optimizer import optimize_model
 
-from optimize import fusion
+from optimize import fusion, lean
 from optimize.export import export
 from optimize.family import family_of
 from optimize.network import build_module, layer_shapes
@@ -22,7 +22,7 @@ def parts(path):
 @pytest.mark.parametrize("kind", sources.KINDS)
 def test_the_graph_is_that_of_the_optimizer(kind, tmp_path, monkeypatch):
     # So small that every matrix and every bias of these models is kept out of the graph.
-    monkeypatch.setattr(fusion, "_SMALL_BYTES", 100)
+    monkeypatch.setattr(lean, "SMALL_BYTES", 100)
     model = sources.network(kind, vocab_size=50)
     config = model.config
     state = {n: t for n, t in model.state_dict().items() if family_of(config).owns(n)}
