@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from optimize import memory
@@ -43,14 +43,13 @@ class Engines:
         self._loaded.clear()
         memory.free()
 
-    def groups(self, folders: Mapping[str, Path], names: Sequence[str]) -> list[list[str]]:
-        """Splits names, in their order, into groups that stay loaded together."""
-        groups: list[list[str]] = []
-        for name in names:
-            sizes = [_size(folders[other]) for other in (groups[-1] if groups else ())]
-            if not groups or sum(sizes) + _size(folders[name]) > self._most_bytes:
+    def groups(self, folders: Sequence[Path]) -> list[list[Path]]:
+        """Splits folders, in their order, into those that can be loaded together."""
+        groups: list[list[Path]] = []
+        for folder in folders:
+            if not groups or sum(map(_size, [*groups[-1], folder])) > self._most_bytes:
                 groups.append([])
-            groups[-1].append(name)
+            groups[-1].append(folder)
         return groups
 
 

@@ -43,7 +43,9 @@ def to_fp16(source: Path, path: Path, batches: Sequence[Batch]) -> dict[str, Any
     listed = _without_fp16_form(graph.model, types) | found.outside
     model = _converted(graph, types, listed)
     _check(model, listed)
-    half = {i.name for i in model.graph.input if i.type.tensor_type.elem_type == TensorProto.FLOAT16}
+    half = {
+        i.name for i in model.graph.input if i.type.tensor_type.elem_type == TensorProto.FLOAT16
+    }
     for value in [i for i in model.graph.input if i.name in graph.weights]:
         model.graph.input.remove(value)
     lean.write(model, _tensors(graph, half), path)
@@ -83,18 +85,18 @@ def _converted(
         for name in sorted(made)
         if types.get(name) == _FP32
     )
-    model = float16.convert_float_to_float16(
+    converted: onnx.ModelProto = float16.convert_float_to_float16(
         model,
         keep_io_types=outputs,
         disable_shape_infer=True,
         op_block_list=[],
         node_block_list=list(kept),
     )
-    model.graph.ClearField("value_info")
-    _join(model.graph, kept)
-    model.graph.input.extend(own)
-    OnnxModel(model).topological_sort()
-    return model
+    converted.graph.ClearField("value_info")
+    _join(converted.graph, kept)
+    converted.graph.input.extend(own)
+    OnnxModel(converted).topological_sort()
+    return converted
 
 
 def _join(graph: onnx.GraphProto, kept: Collection[str]) -> None:

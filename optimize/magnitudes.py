@@ -19,6 +19,7 @@ import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import onnx
@@ -224,9 +225,7 @@ def _mean(model: onnx.ModelProto, value: str, name: str) -> str:
 
 
 def _add(
-    model: onnx.ModelProto, operator: str, inputs: Sequence[str], output: str, **attributes: object
+    model: onnx.ModelProto, operator: str, inputs: Sequence[str], output: str, **attributes: Any
 ) -> str:
-    model.graph.node.append(
-        helper.make_node(operator, inputs, [output], name=output, **attributes)
-    )
+    model.graph.node.append(helper.make_node(operator, inputs, [output], name=output, **attributes))
     return output
