@@ -257,6 +257,11 @@ class _Journey:
                 engines, recipe.sequence_lengths, recipe.rounds, advance, groups=engines.groups
             )
 
+    def _in_memory(self) -> str:
+        """How latency was measured: with all steps loaded, or with some at a time."""
+        groups = StepEngines(self.steps).groups([step.name for step in self.steps])
+        return "all at once" if len(groups) == 1 else "in groups, drawn anew in each round"
+
     def _report(
         self, served: Step, rejected: dict[str, str], latencies: dict[str, dict[int, Latency]]
     ) -> Report:
@@ -277,6 +282,7 @@ class _Journey:
                 "provider": served.engine.session.provider,
                 "threads": recipe.threads or available_cpus(),
                 "rounds": recipe.rounds,
+                "steps in memory": self._in_memory(),
                 "machine": platform.machine(),
                 "peak_memory_mib": memory.peak_mib(),
                 "tools": served.spec.tools,

@@ -16,6 +16,7 @@ import onnx
 import onnxruntime as ort
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
+from onnxruntime.transformers.onnx_model import OnnxModel
 
 SMALL_BYTES = 16 << 10
 
@@ -47,8 +48,8 @@ def write(model: onnx.ModelProto, weights: Iterable[TensorProto], path: Path) ->
 
     Concatenated protobuf messages are one message.
     """
-    with path.open("wb") as stream:
-        stream.write(model.SerializeToString())
+    OnnxModel.save(model, str(path))  # declares fused operators' domain
+    with path.open("ab") as stream:
         for tensor in weights:
             part = onnx.GraphProto(initializer=[tensor])
             stream.write(onnx.ModelProto(graph=part).SerializeToString())

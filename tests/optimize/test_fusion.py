@@ -33,6 +33,9 @@ def test_the_graph_is_that_of_the_optimizer(kind, tmp_path, monkeypatch):
     optimize_model(
         str(plain), model_type="bert", num_heads=0, hidden_size=0, opt_level=0, use_gpu=False
     ).save_model_to_file(str(theirs))
+    opsets = [{o.domain: o.version for o in onnx.load(str(p)).opset_import} for p in (ours, theirs)]
+    assert opsets[0] == opsets[1]
+    assert opsets[0].keys() >= {"com.microsoft"}
     nodes, weights = parts(ours)
     expected_nodes, expected_weights = parts(theirs)
     assert nodes == expected_nodes
