@@ -83,20 +83,23 @@ def measure(graph: LeanGraph, types: Mapping[str, str], batches: Sequence[Batch]
     for text, nodes in _bad_weights(graph, users):
         for name in nodes:
             reasons[name][text] = None
-    largest, largest_name = 0.0, ""
+    inside = [(0.0, _Probe("nothing", ("",)))]
     for probe, magnitude in _run(graph, types, users, batches):
         if 0 < magnitude < LEAST:
             text = f"{probe.text} stays below {magnitude:.2g}"
         elif not magnitude <= MOST:
             text = f"{probe.text} reaches {magnitude:.3g}"
         else:
-            if magnitude > largest:
-                largest, largest_name = magnitude, probe.text
+            inside.append((magnitude, probe))
             continue
         for name in probe.nodes:
             reasons[name][text] = None
     outside = {name: "; ".join(texts) for name, texts in reasons.items()}
-    return Magnitudes(outside, largest, largest_name)
+    largest, probe = max(
+        (found for found in inside if not outside.keys() >= set(found[1].nodes)),
+        key=lambda found: found[0],
+    )
+    return Magnitudes(outside, largest, probe.text)
 
 
 def _bad_weights(graph: LeanGraph, users: Mapping[str, list[str]]) -> list[tuple[str, list[str]]]:

@@ -192,3 +192,16 @@ def test_older_opsets(opset, tmp_path):
     notes = fp16.to_fp16(source, ours, [batch_of(source)])
     assert notes["nodes kept in fp32"] == "none"
     assert difference(ours, source, batch_of(source)) < 1e-2
+
+
+@pytest.mark.parametrize("kind", ["bert", "roberta"])
+def test_a_graph_that_is_not_fused_keeps_its_mask_in_fp32(kind, tmp_path):
+    """It adds the smallest fp32 number to the scores of padding."""
+    fused(tmp_path, kind)
+    source, ours = tmp_path / "plain.onnx", tmp_path / "ours.onnx"
+    notes = fp16.to_fp16(source, ours, [batch_of(source)])
+    kept = notes["nodes kept in fp32"]
+    assert sum(name.endswith("/Softmax") for name in kept) == sources.LAYERS
+    assert not any(name.endswith("/MatMul") for name in kept)
+    assert all("reaches 3.4e+38" in text for text in kept.values())
+    assert difference(ours, source, batch_of(source, seed=1)) < 1e-2
