@@ -282,7 +282,7 @@ class _Journey:
                 "provider": served.engine.session.provider,
                 "threads": recipe.threads or available_cpus(),
                 "rounds": recipe.rounds,
-                "steps in memory": self._in_memory(),
+                "steps in memory": self._in_memory() if latencies else None,
                 "machine": platform.machine(),
                 "peak_memory_mib": memory.peak_mib(),
                 "tools": served.spec.tools,
