@@ -4,6 +4,10 @@ Method: one request of random tokens at a time, batch 1 unless another is asked 
 Session alone (no tokenizer, no HTTP). In each round every step runs once at every length, in an
 order shuffled anew, so that whatever else the machine does hits all steps alike. The first two
 rounds are dropped.
+
+Steps too large to be in memory together run in groups, which are drawn anew in each round: a
+round still has every step once at every length. Their engines are loaded anew in each round, so
+each of them runs once at each length before it is measured.
 """
 
 from __future__ import annotations
@@ -33,6 +37,14 @@ class Latency:
     p99_ms: float
 
 
+Grouping = Callable[[Sequence[str]], Sequence[Sequence[str]]]
+
+
+def together(names: Sequence[str]) -> Sequence[Sequence[str]]:
+    """All in one group: what is in memory already, stays there."""
+    return [names]
+
+
 def measure(
     engines: Mapping[str, Engine],
     sequence_lengths: Sequence[int],
@@ -40,6 +52,7 @@ def measure(
     advance: Callable[[], None] = lambda: None,
     seed: int = 0,
     rows: int = 1,
+    groups: Grouping = together,
 ) -> dict[str, dict[int, Latency]]:
     """Latency by step and sequence length; lengths that a model does not take are left out.
 
@@ -50,8 +63,9 @@ def measure(
         advance: Called after each round.
         seed: Of the random tokens and of the order.
         rows: Batch size.
+        groups: Splits a round's steps, in their order, into those that are in memory together.
     """
-    seconds = sample(engines, sequence_lengths, rounds, advance, seed, rows)
+    seconds = sample(engines, sequence_lengths, rounds, advance, seed, rows, groups)
     return {
         name: {
             length: _latency(seconds[name, length])
@@ -69,6 +83,7 @@ def sample(
     advance: Callable[[], None] = lambda: None,
     seed: int = 0,
     rows: int = 1,
+    groups: Grouping = together,
 ) -> dict[tuple[str, int], list[float]]:
     """Seconds by step and sequence length, one per round: the same position is the same round.
 
@@ -76,23 +91,31 @@ def sample(
     """
     order = random.Random(seed)
     tokens = np.random.default_rng(seed)
-    cases = [
-        (name, length)
-        for name, engine in engines.items()
-        for length in sequence_lengths
-        if length <= engine.spec.max_seq_length
-    ]
-    words = {name: _word_ids(engine) for name, engine in engines.items()}
-    seconds: dict[tuple[str, int], list[float]] = {case: [] for case in cases}
+    names = list(engines)
+    words: dict[str, IntArray] = {}
+    seconds: dict[tuple[str, int], list[float]] = {}
     for round_ in range(BURN_IN_ROUNDS + rounds):
-        order.shuffle(cases)
-        for name, length in cases:
-            batch = _random_batch(engines[name], words[name], (rows, length), tokens)
-            started = time.perf_counter()
-            engines[name].session.run(batch)
-            elapsed = time.perf_counter() - started
-            if round_ >= BURN_IN_ROUNDS:
-                seconds[name, length].append(elapsed)
+        order.shuffle(names)
+        parts = groups(names)
+        for part in parts:
+            cases = [
+                (name, length)
+                for name in part
+                for length in sequence_lengths
+                if length <= engines[name].spec.max_seq_length
+            ]
+            order.shuffle(cases)
+            warming = cases if len(parts) > 1 else []
+            for position, (name, length) in enumerate([*warming, *cases]):
+                engine = engines[name]
+                if name not in words:
+                    words[name] = _word_ids(engine)
+                batch = _random_batch(engine, words[name], (rows, length), tokens)
+                started = time.perf_counter()
+                engine.session.run(batch)
+                elapsed = time.perf_counter() - started
+                if round_ >= BURN_IN_ROUNDS and position >= len(warming):
+                    seconds.setdefault((name, length), []).append(elapsed)
         advance()
     return seconds
 

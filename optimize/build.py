@@ -18,6 +18,7 @@ from optimize import (
     checkpoint,
     compaction,
     evaluate,
+    memory,
     parity,
     publish,
     squad,
@@ -33,7 +34,7 @@ from optimize.recipe import Recipe
 from optimize.report import Report, StepFigures
 from optimize.scratch import no_space, scratch
 from optimize.squad import Example, Prediction, Scores
-from optimize.steps import Step, StepBuilder
+from optimize.steps import Step, StepBuilder, StepEngines
 from predictor.artifact import SPEC_FILE
 from predictor.cpu import available_cpus
 
@@ -75,7 +76,7 @@ def build(recipe: Recipe, progress: Progress) -> Path:
         if recipe.triton:
             triton.check(recipe.output, recipe.name, recipe.version, build_id)
         with scratch(recipe.keep_steps) as folder:
-            builder = StepBuilder(recipe, build_id, folder)
+            builder = StepBuilder(recipe, build_id, folder, parity.sample(examples))
             journey = _Journey(recipe, builder, examples, progress)
             report, served = journey.run(model, baseline)
             # The artifact itself comes last: where it is, all is.
@@ -118,6 +119,7 @@ class _Journey:
         self.steps: list[Step] = []
         self._parity: dict[str, Parity] = {}
         self._scores: dict[str, Scores] = {}
+        self._peaks: dict[str, int] = {}
         self._predictions: dict[str, dict[str, Prediction]] = {}
         self._questions = parity.sample(examples)
 
@@ -127,14 +129,19 @@ class _Journey:
         with self._progress.step("baseline"):
             first = builder.original("baseline", baseline)
             self._evaluate(first)
-            self.steps.append(first)
+            self._done(first)
         with self._progress.step("pruned"):
             compacted = compaction.compact(
                 model.state, model.config, allow_lossy=recipe.allow_lossy
             )
             pruned = builder.pruned(model, compacted)
             original = first if model is baseline else builder.original("original", model)
-            if compacted.lossy_heads:
+            lossy = bool(compacted.lossy_heads)
+            # All is on disk now, and the next steps need the memory.
+            del compacted
+            model.state.clear()
+            baseline.state.clear()
+            if lossy:
                 self._gate_loss(pruned, original)
             else:
                 self._gate(pruned, before=original)
@@ -205,8 +212,12 @@ class _Journey:
             else None,
         )
         self._parity[step.name] = found
-        self.steps.append(step)
+        self._done(step)
         return found
+
+    def _done(self, step: Step) -> None:
+        self.steps.append(step)
+        self._peaks[step.name] = memory.peak_mib()
 
     def _evaluate(self, step: Step) -> None:
         if not self._examples or step.name in self._scores:
@@ -241,8 +252,15 @@ class _Journey:
             self._progress.step("latency"),
             self._progress.task("latency: rounds", rounds) as advance,
         ):
-            engines = {step.name: step.engine for step in self.steps}
-            return benchmark.measure(engines, recipe.sequence_lengths, recipe.rounds, advance)
+            engines = StepEngines(self.steps)
+            return benchmark.measure(
+                engines, recipe.sequence_lengths, recipe.rounds, advance, groups=engines.groups
+            )
+
+    def _in_memory(self) -> str:
+        """How latency was measured: with all steps loaded, or with some at a time."""
+        groups = StepEngines(self.steps).groups([step.name for step in self.steps])
+        return "all at once" if len(groups) == 1 else "in groups, drawn anew in each round"
 
     def _report(
         self, served: Step, rejected: dict[str, str], latencies: dict[str, dict[int, Latency]]
@@ -264,7 +282,9 @@ class _Journey:
                 "provider": served.engine.session.provider,
                 "threads": recipe.threads or available_cpus(),
                 "rounds": recipe.rounds,
+                "steps in memory": self._in_memory() if latencies else None,
                 "machine": platform.machine(),
+                "peak_memory_mib": memory.peak_mib(),
                 "tools": served.spec.tools,
             },
             steps=tuple(
@@ -277,6 +297,7 @@ class _Journey:
                     scores=self._scores.get(step.name),
                     latency=latencies.get(step.name, {}),
                     notes=step.notes,
+                    peak_memory_so_far_mib=self._peaks[step.name],
                 )
                 for step in self.steps
             ),

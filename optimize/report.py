@@ -26,6 +26,7 @@ class StepFigures:
         scores: On the data set; None without one.
         latency: By sequence length; empty where this machine cannot measure it.
         notes: Fused operators and the like.
+        peak_memory_so_far_mib: Of the process that built the steps, up to this one and with it.
     """
 
     name: str
@@ -36,6 +37,7 @@ class StepFigures:
     scores: Scores | None
     latency: dict[int, Latency]
     notes: dict[str, Any]
+    peak_memory_so_far_mib: int | None = None
 
 
 @dataclass(frozen=True)
@@ -134,11 +136,9 @@ class Report:
             lines += ["Latency was not measured: no length fits, or the target is not here.", ""]
         lines += [f"- {key}: {value}" for key, value in self.conditions.items()]
         lines += [f"- not served: {name} ({reason})" for name, reason in self.rejected.items()]
-        lines += [
-            f"- {step.name}: {key}: {value}"
-            for step in self.steps
-            for key, value in step.notes.items()
-        ]
+        for step in self.steps:
+            for key, value in step.notes.items():
+                lines += _note(f"- {step.name}: {key}:", value)
         return "\n".join(lines) + "\n"
 
     def _journey(self) -> list[str]:
@@ -159,10 +159,11 @@ class Report:
                     _times(self.speed_up(step, self.steps[0])),
                     _times(self.speed_up(step, before)) if before else "",
                     f"{step.parity.max_logit_difference:.1e}" if step.parity else "",
+                    f"{step.peak_memory_so_far_mib or '–'}",
                 ]
             )
         head = ["step", "size (MB)", "density", "EM", "F1", "best F1", at]
-        head += ["× baseline", "× step before", "max Δ logit"]
+        head += ["× baseline", "× step before", "max Δ logit", "peak memory so far (MiB)"]
         return table(head, rows)
 
     def _with_the_step_before(self) -> list[tuple[StepFigures, StepFigures | None]]:
@@ -201,6 +202,13 @@ def table(head: list[str], rows: list[list[str]]) -> list[str]:
     """The lines of a Markdown table, numbers to the right."""
     rule = ["---", *["---:"] * (len(head) - 1)]
     return ["| " + " | ".join(cells) + " |" for cells in (head, rule, *rows)]
+
+
+def _note(head: str, value: Any) -> list[str]:
+    """A note's lines: one for each entry that has a text."""
+    if isinstance(value, dict) and all(isinstance(text, str) for text in value.values()):
+        return [head, *(f"  - {key}: {text}" for key, text in value.items())]
+    return [f"{head} {value}"]
 
 
 def _latency(latency: Latency | None) -> str:

@@ -3,29 +3,36 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from safetensors.torch import load_file, save_file
 
-from optimize import compaction, export, fusion, network, quantize
+from optimize import compaction, export, fp16, fusion, network, parity, quantize
 from optimize.checkpoint import TOKENIZER_FILES, Checkpoint, State, read_config
 from optimize.compaction import Compacted
-from optimize.evaluate import session_for
+from optimize.engines import Engines
 from optimize.family import family_of
 from optimize.recipe import Recipe, content_id, tool_versions
 from predictor.artifact import (
     CONFIG_FILE,
     MODEL_FILES,
+    TOKENIZER_FILE,
     ArtifactSpec,
     LayerShape,
     digest,
     load_spec,
     write_spec,
 )
+from predictor.batch_plan import collate
 from predictor.engine import Engine
+from predictor.tokenization import FeatureTokenizer
+from predictor.types import Batch, Question
+
+# Rows of a batch in which fp16's range is looked for: some are padded, as in service.
+_ROWS = 4
 
 
 @dataclass(frozen=True)
@@ -51,13 +58,42 @@ class Step(Artifact):
     """A built step.
 
     Attributes:
-        engine: Loaded from its folder.
         notes: What a reader of the report should know.
+        engines: Where its engine is, or will be.
     """
 
     name: str
-    engine: Engine
     notes: dict[str, Any]
+    engines: Engines
+
+    @property
+    def engine(self) -> Engine:
+        """Loaded from its folder, when it is asked for; raises StartupError."""
+        # Before fusion the graph computes shapes on the CPU, which no CUDA graph can hold.
+        return self.engines.get(self.folder, cuda_graph=self.name != "onnx")
+
+
+class StepEngines(Mapping[str, Engine]):
+    """Engines by the names of their steps."""
+
+    def __init__(self, steps: Sequence[Step]) -> None:
+        """Takes the steps of one builder."""
+        self._steps = {step.name: step for step in steps}
+
+    def __getitem__(self, name: str) -> Engine:
+        return self._steps[name].engine
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._steps)
+
+    def __len__(self) -> int:
+        return len(self._steps)
+
+    def groups(self, names: Sequence[str]) -> list[list[str]]:
+        """Splits names, in their order, into those whose engines can be loaded together."""
+        of = {self._steps[name].folder: name for name in names}
+        engines = self._steps[names[0]].engines
+        return [[of[folder] for folder in group] for group in engines.groups(list(of))]
 
 
 class StepBuilder:
@@ -67,11 +103,26 @@ class StepBuilder:
     from the artifact it is made of.
     """
 
-    def __init__(self, recipe: Recipe, build_id: str | None, scratch: Path) -> None:
-        """Takes what all steps share; without a build's id each step is known by its contents."""
+    def __init__(
+        self,
+        recipe: Recipe,
+        build_id: str | None,
+        scratch: Path,
+        questions: Sequence[Question] = parity.QUESTIONS,
+    ) -> None:
+        """Takes what all steps share.
+
+        Args:
+            recipe: The build's.
+            build_id: None where each step is known by its contents.
+            scratch: Where to make the steps' folders.
+            questions: On which values must stay in the range of fp16.
+        """
         self._recipe = recipe
         self._build_id = build_id
         self._scratch = scratch
+        self._questions = questions
+        self._engines = Engines(recipe.threads)
 
     def original(self, name: str, checkpoint: Checkpoint) -> Step:
         """A checkpoint as it came, run by PyTorch."""
@@ -155,13 +206,27 @@ class StepBuilder:
         folder = self._folder(name, before.folder)
         path = folder / MODEL_FILES["onnx"]
         precision, _, variant = name.partition("-")
+        notes = None
         if precision == "fp16":
-            fusion.to_fp16(before.model_file, path)
+            notes = fp16.to_fp16(before.model_file, path, self._batches(before))
         else:
             quantize.to_int8(before.model_file, path, asymmetric=variant == "asymmetric")
-        return self._finish(name, folder, before.spec.model_copy(update={"precision": precision}))
+        spec = before.spec.model_copy(update={"precision": precision})
+        return self._finish(name, folder, spec, notes)
+
+    def _batches(self, artifact: Artifact) -> list[Batch]:
+        spec = artifact.spec
+        features = FeatureTokenizer(
+            artifact.folder / TOKENIZER_FILE,
+            max_seq_length=spec.max_seq_length,
+            doc_stride=spec.doc_stride,
+        ).features(self._questions)
+        parts = (features[i : i + _ROWS] for i in range(0, len(features), _ROWS))
+        return [collate(part, spec.inputs, spec.pad_token_id) for part in parts]
 
     def _folder(self, name: str, source: Path) -> Path:
+        """A new folder with what is not the model; whoever makes the model has the memory."""
+        self._engines.release()
         folder = self._scratch / name
         folder.mkdir()
         for file in (CONFIG_FILE, *TOKENIZER_FILES):
@@ -177,11 +242,4 @@ class StepBuilder:
         spec = spec.model_copy(update=changes)
         spec = spec.model_copy(update={"build_id": self._build_id or content_id(spec)})
         write_spec(folder, spec)
-        engine = Engine.load(
-            folder,
-            session=session_for(spec.format),
-            threads=self._recipe.threads,
-            # Before fusion the graph computes shapes on the CPU, which no CUDA graph can hold.
-            cuda_graph=name != "onnx",
-        )
-        return Step(folder, spec, name, engine, notes or {})
+        return Step(folder, spec, name, notes or {}, self._engines)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from optimize import checkpoint, compaction
+from optimize import checkpoint, compaction, parity, squad
 from optimize.errors import OptimizeError, SourceError, first_line
 from optimize.progress import Progress
 from optimize.recipe import Recipe
@@ -15,6 +16,7 @@ from optimize.scratch import no_space
 from optimize.steps import Artifact, Step, StepBuilder
 from optimize.verbs.output import making
 from predictor.errors import PredictorError
+from predictor.types import Question
 
 logger = logging.getLogger("optimize")
 
@@ -62,7 +64,16 @@ def quantize(arguments: argparse.Namespace) -> int:
     """An fp32 ONNX artifact → int8 or fp16."""
     before = _read(arguments.model_dir, "onnx", "quantize")
     name = "int8-asymmetric" if arguments.asymmetric else "fp16" if arguments.fp16 else "int8"
-    return _make("quantize", _recipe(arguments), lambda builder: builder.reduced(name, before))
+    questions = parity.QUESTIONS
+    if arguments.dataset:
+        if not arguments.fp16:
+            raise SourceError("--dataset is for --fp16: int8 is made of the weights alone")
+        questions = tuple(parity.sample(squad.read(arguments.dataset)))
+    if arguments.fp16 and before.spec.target != "cuda":
+        logger.info("fp16 is for a GPU: the artifact's target is cuda, not %s", before.spec.target)
+        before = replace(before, spec=before.spec.model_copy(update={"target": "cuda"}))
+    recipe = _recipe(arguments)
+    return _make("quantize", recipe, lambda builder: builder.reduced(name, before), questions)
 
 
 def _recipe(
@@ -88,11 +99,17 @@ def _read(folder: Path, format_: str, verb: str) -> Artifact:
     return artifact
 
 
-def _make(verb: str, recipe: Recipe, make: Callable[[StepBuilder], Step]) -> int:
+def _make(
+    verb: str,
+    recipe: Recipe,
+    make: Callable[[StepBuilder], Step],
+    questions: Sequence[Question] = parity.QUESTIONS,
+) -> int:
     """Makes a step in the recipe's output; it is loaded once before it appears there."""
     with Progress() as progress, making(recipe.output) as scratch, progress.step(verb):
         try:
-            step = make(StepBuilder(recipe, None, scratch))
+            step = make(StepBuilder(recipe, None, scratch, questions))
+            _ = step.engine
         except (OptimizeError, PredictorError):
             raise
         except Exception as error:  # whatever the exporters and converters raise

@@ -177,7 +177,15 @@ def _quantize(quantize: argparse.ArgumentParser) -> None:
         "--asymmetric", action="store_true",
         help="int8 weights with a zero point each: slower, closer to fp32",
     )  # fmt: skip
-    kind.add_argument("--fp16", action="store_true", help="fp16 instead of int8, for GPUs")
+    kind.add_argument(
+        "--fp16", action="store_true",
+        help="fp16 instead of int8, for GPUs: the artifact's target is cuda",
+    )  # fmt: skip
+    quantize.add_argument(
+        "--dataset", type=Path,
+        help="with --fp16, SQuAD file of questions on which values must stay in its range; "
+        "default: built-in ones",
+    )  # fmt: skip
     options.threads_argument(quantize)
 
 

@@ -4,7 +4,7 @@ import onnx
 import pytest
 from onnxruntime.transformers.optimizer import optimize_model
 
-from optimize import fusion
+from optimize import fusion, lean
 from optimize.export import export
 from optimize.family import family_of
 from optimize.network import build_module, layer_shapes
@@ -22,7 +22,7 @@ def parts(path):
 @pytest.mark.parametrize("kind", sources.KINDS)
 def test_the_graph_is_that_of_the_optimizer(kind, tmp_path, monkeypatch):
     # So small that every matrix and every bias of these models is kept out of the graph.
-    monkeypatch.setattr(fusion, "_SMALL_BYTES", 100)
+    monkeypatch.setattr(lean, "SMALL_BYTES", 100)
     model = sources.network(kind, vocab_size=50)
     config = model.config
     state = {n: t for n, t in model.state_dict().items() if family_of(config).owns(n)}
@@ -33,6 +33,9 @@ def test_the_graph_is_that_of_the_optimizer(kind, tmp_path, monkeypatch):
     optimize_model(
         str(plain), model_type="bert", num_heads=0, hidden_size=0, opt_level=0, use_gpu=False
     ).save_model_to_file(str(theirs))
+    opsets = [{o.domain: o.version for o in onnx.load(str(p)).opset_import} for p in (ours, theirs)]
+    assert opsets[0] == opsets[1]
+    assert opsets[0].keys() >= {"com.microsoft"}
     nodes, weights = parts(ours)
     expected_nodes, expected_weights = parts(theirs)
     assert nodes == expected_nodes

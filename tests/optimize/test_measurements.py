@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from optimize import benchmark, evaluate, parity
+from optimize import benchmark, evaluate, memory, parity
 from optimize.benchmark import Latency
 from optimize.errors import GateFailed
 from optimize.parity import Parity
@@ -105,6 +105,31 @@ def test_speed_ups_are_of_the_longest_common_length():
     assert cells[6:9] == ["20.00 ± 0.50", "4.00", "2.00"]
     assert found.figures()["speed_up"] == 4.0
     assert json.loads(found.to_json())["steps"][1]["latency"]["64"]["mean_ms"] == 40.0
+
+
+def test_peak_memory_and_notes_are_lines_of_the_report():
+    kept = {"MatMul_1": "MatMul_1_output reaches 7e+04", "MatMul_2": "its weight reaches 8e+04"}
+    last = replace(
+        step("fp16", 20.0, 59.0), notes={"nodes kept in fp32": kept}, peak_memory_so_far_mib=4321
+    )
+    found = replace(report(step("baseline", 80.0, 60.0), last), conditions={"dataset": None})
+    lines = found.to_markdown().splitlines()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:6]]
+    assert [row[-1] for row in rows] == ["peak memory so far (MiB)", "---:", "–", "4321"]
+    at = lines.index("- fp16: nodes kept in fp32:")
+    assert lines[at + 1 : at + 3] == [f"  - {name}: {text}" for name, text in kept.items()]
+    (_, written) = json.loads(found.to_json())["steps"]
+    assert (written["peak_memory_so_far_mib"], written["notes"]) == (4321, last.notes)
+
+
+def test_the_peak_is_of_this_process():
+    try:
+        status = Path("/proc/self/status").read_text()
+    except OSError:
+        pytest.skip("there is no /proc")
+    (line,) = (line for line in status.splitlines() if line.startswith("VmHWM:"))
+    kernels = int(line.split()[1]) / 1024
+    assert 0.9 * kernels <= memory.peak_mib() <= 2 * kernels
 
 
 def cells(text, caption):

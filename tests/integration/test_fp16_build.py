@@ -1,0 +1,77 @@
+"""`build --target cuda --precision fp16` of a model that leaves fp16's range, and its verbs."""
+
+import json
+
+import pytest
+import torch
+
+from optimize.__main__ import main
+from predictor.artifact import load_spec
+from tests.optimize import sources
+from tests.optimize.test_fp16 import scale
+
+
+@pytest.fixture(scope="module")
+def overflowing(tmp_path_factory):
+    """A tiny BERT, one feed-forward of which goes far beyond 65504."""
+    with torch.no_grad():
+        return sources.write(
+            "bert", tmp_path_factory.mktemp("overflowing") / "model", change=scale(1, 2.0**21)
+        )
+
+
+def in_fp32(notes):
+    """The products that stay in fp32, and their reasons."""
+    kept = notes["nodes kept in fp32"]
+    return {n.split("layer.")[1]: text for n, text in kept.items() if n.endswith("/MatMul")}
+
+
+@pytest.fixture(scope="module")
+def published(overflowing, tmp_path_factory):
+    root = tmp_path_factory.mktemp("root")
+    build = ["build", "--model", str(overflowing), "--output", str(root), "--doc-stride", "8"]
+    assert main([*build, "--target", "cuda", "--precision", "fp16", "--rounds", "1"]) == 0
+    return root / "qa" / "1"
+
+
+def test_what_stays_in_fp32_is_in_the_report(published):
+    spec = load_spec(published)
+    assert (spec.precision, spec.target) == ("fp16", "cuda")
+    report = json.loads((published / "report.json").read_text())
+    step = report["steps"][-1]
+    found = in_fp32(step["notes"])
+    assert set(found) == {"1/intermediate/dense/MatMul", "1/output/dense/MatMul"}
+    assert all("reaches" in text for text in found.values())
+    assert step["parity"]["max_logit_difference"] < 2e-2 * step["parity"]["max_logit"]
+    assert step["notes"]["windows run to find them"] > 9
+    markdown = (published / "report.md").read_text().splitlines()
+    at = markdown.index("- fp16: nodes kept in fp32:")
+    assert (
+        f"  - /bert/encoder/layer.1/output/dense/MatMul: {found['1/output/dense/MatMul']}"
+        in (markdown[at:])
+    )
+
+
+def test_the_peak_memory_of_every_step_is_reported(published):
+    report = json.loads((published / "report.json").read_text())
+    peaks = [step["peak_memory_so_far_mib"] for step in report["steps"]]
+    assert peaks == sorted(peaks)
+    assert 100 < peaks[0] <= peaks[-1] <= report["conditions"]["peak_memory_mib"]
+    markdown = (published / "report.md").read_text()
+    assert f"- peak_memory_mib: {report['conditions']['peak_memory_mib']}\n" in markdown
+
+
+def test_the_verbs_keep_it_in_fp32_too(overflowing, tmp_path, caplog, capsys):
+    def made(verb, source, name, *more):
+        option = "--model" if verb == "compact" else "--model-dir"
+        command = [verb, option, str(source), "--output", str(tmp_path / name), *more]
+        assert main(command) == 0
+        return tmp_path / name
+
+    pruned = made("compact", overflowing, "pruned", "--doc-stride", "8")
+    graph = made("fuse", made("export", pruned, "onnx"), "graph")
+    half = made("quantize", graph, "fp16", "--fp16")
+    assert "1/output/dense/MatMul" in caplog.text
+    capsys.readouterr()
+    assert main(["verify", "--model-dir", str(half), "--against", str(graph)]) == 0
+    assert json.loads(capsys.readouterr().out)["relative_logit_difference"] < 2e-2
