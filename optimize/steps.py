@@ -10,12 +10,15 @@ from typing import Any
 
 from safetensors.torch import load_file, save_file
 
-from optimize import compaction, export, fusion, network, quantize
+from optimize import calibration, compaction, export, fusion, network, quantize
+from optimize.calibration import Ranges
 from optimize.checkpoint import TOKENIZER_FILES, Checkpoint, State, read_config
 from optimize.compaction import Compacted
 from optimize.evaluate import session_for
 from optimize.family import family_of
+from optimize.quantize import Variant
 from optimize.recipe import Recipe, content_id, tool_versions
+from optimize.squad import Example
 from predictor.artifact import (
     CONFIG_FILE,
     MODEL_FILES,
@@ -151,15 +154,22 @@ class StepBuilder:
         return self._finish("graph", folder, before.spec, {"fused operators": counts})
 
     def reduced(self, name: str, before: Artifact) -> Step:
-        """The fused graph in fp16, int8, or int8 with asymmetric weights."""
+        """The fused graph in fp16."""
         folder = self._folder(name, before.folder)
-        path = folder / MODEL_FILES["onnx"]
-        precision, _, variant = name.partition("-")
-        if precision == "fp16":
-            fusion.to_fp16(before.model_file, path)
-        else:
-            quantize.to_int8(before.model_file, path, asymmetric=variant == "asymmetric")
-        return self._finish(name, folder, before.spec.model_copy(update={"precision": precision}))
+        fusion.to_fp16(before.model_file, folder / MODEL_FILES["onnx"])
+        return self._finish(name, folder, before.spec.model_copy(update={"precision": "fp16"}))
+
+    def int8(self, variant: Variant, before: Artifact, ranges: Ranges | None = None) -> Step:
+        """The fused graph in int8; a static variant takes the ranges of its activations."""
+        folder = self._folder(variant.name, before.folder)
+        quantize.to_int8(before.model_file, folder / MODEL_FILES["onnx"], variant, ranges)
+        spec = before.spec.model_copy(update={"precision": "int8"})
+        return self._finish(variant.name, folder, spec, {"fp32": variant.kept})
+
+    def ranges(self, graph: Artifact, examples: Sequence[Example]) -> Ranges:
+        """The ranges of a fused fp32 graph's activations on these questions."""
+        batches = calibration.batches(graph.folder, graph.spec, examples)
+        return calibration.ranges(graph.model_file, batches, self._recipe.calibration)
 
     def _folder(self, name: str, source: Path) -> Path:
         folder = self._scratch / name

@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
-from optimize import checkpoint, compaction
+from optimize import checkpoint, compaction, squad
 from optimize.errors import OptimizeError, SourceError, first_line
 from optimize.progress import Progress
+from optimize.quantize import Variant
 from optimize.recipe import Recipe
 from optimize.scratch import no_space
 from optimize.steps import Artifact, Step, StepBuilder
@@ -61,8 +63,28 @@ def fuse(arguments: argparse.Namespace) -> int:
 def quantize(arguments: argparse.Namespace) -> int:
     """An fp32 ONNX artifact → int8 or fp16."""
     before = _read(arguments.model_dir, "onnx", "quantize")
-    name = "int8-asymmetric" if arguments.asymmetric else "fp16" if arguments.fp16 else "int8"
-    return _make("quantize", _recipe(arguments), lambda builder: builder.reduced(name, before))
+    variant = Variant(
+        asymmetric=arguments.asymmetric,
+        static=arguments.static,
+        embeddings=arguments.quantize_embeddings,
+        keep_head=arguments.keep_head,
+        fast_gelu=arguments.fast_gelu,
+    )
+    if arguments.fp16 and (variant != Variant() or arguments.train_data):
+        raise SourceError("--fp16 takes none of int8's options")
+    if variant.static != bool(arguments.train_data):
+        raise SourceError("--static and --train-data need each other")
+    train = squad.read(arguments.train_data) if variant.static else []
+    recipe = replace(_recipe(arguments), calibration=arguments.calibration)
+
+    def make(builder: StepBuilder) -> Step:
+        if arguments.fp16:
+            return builder.reduced("fp16", before)
+        questions = squad.sample(train, arguments.calibration_sample)
+        ranges = builder.ranges(before, questions) if variant.static else None
+        return builder.int8(variant, before, ranges)
+
+    return _make("quantize", recipe, make)
 
 
 def _recipe(
