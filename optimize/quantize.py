@@ -27,7 +27,8 @@ from optimize.calibration import Ranges
 from optimize.memory import freed_afterwards
 
 _PRODUCTS = ("MatMul", "Attention")
-_EMBEDDINGS = "EmbedLayerNormalization"
+# RoBERTa's embeddings do not fuse: their tables are looked up by Gather.
+_EMBEDDINGS = ("EmbedLayerNormalization", "Gather")
 _CONTRIB = "com.microsoft"
 _LEVELS = 255
 
@@ -96,7 +97,7 @@ def to_int8(source: Path, path: Path, variant: Variant, ranges: Ranges | None = 
         variant: How.
         ranges: Of the activations of `source`, for a static variant.
     """
-    types = (*_PRODUCTS, _EMBEDDINGS) if variant.embeddings else _PRODUCTS
+    types = (*_PRODUCTS, *_EMBEDDINGS) if variant.embeddings else _PRODUCTS
     with TemporaryDirectory(dir=path.parent) as scratch, _without_preprocessing_hint():
         quantized = Path(scratch) / "model.onnx"
         quantize_dynamic(

@@ -102,8 +102,8 @@ class Reduction:
         for name in self._recipe.last_steps():
             if name == "fp32":
                 yield name, lambda: graph
-            elif name != "int8":
-                yield name, partial(self._builder.reduced, name, graph)
+            elif name == "fp16":
+                yield name, partial(self._builder.fp16, graph)
             elif compared:
                 for best in choice.order(compared.candidates):
                     yield best.name, partial(compared.made.__getitem__, best.name)

@@ -153,11 +153,11 @@ class StepBuilder:
         )
         return self._finish("graph", folder, before.spec, {"fused operators": counts})
 
-    def reduced(self, name: str, before: Artifact) -> Step:
+    def fp16(self, before: Artifact) -> Step:
         """The fused graph in fp16."""
-        folder = self._folder(name, before.folder)
+        folder = self._folder("fp16", before.folder)
         fusion.to_fp16(before.model_file, folder / MODEL_FILES["onnx"])
-        return self._finish(name, folder, before.spec.model_copy(update={"precision": "fp16"}))
+        return self._finish("fp16", folder, before.spec.model_copy(update={"precision": "fp16"}))
 
     def int8(self, variant: Variant, before: Artifact, ranges: Ranges | None = None) -> Step:
         """The fused graph in int8; a static variant takes the ranges of its activations."""

@@ -79,7 +79,7 @@ def quantize(arguments: argparse.Namespace) -> int:
 
     def make(builder: StepBuilder) -> Step:
         if arguments.fp16:
-            return builder.reduced("fp16", before)
+            return builder.fp16(before)
         questions = squad.sample(train, arguments.calibration_sample)
         ranges = builder.ranges(before, questions) if variant.static else None
         return builder.int8(variant, before, ranges)
