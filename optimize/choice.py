@@ -1,7 +1,7 @@
 """Which of several variants is served: a rule, and the reason in words.
 
-Of the variants that keep the answers and F1 of a sample within the bounds, the one with the lowest
-median latency; where others are as fast but for 3 %, the one with the smallest file of these.
+Of the variants that keep F1 on a sample within its bound, the one with the lowest median latency;
+where others are as fast but for 3 %, the one with the smallest file of these.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Candidate:
         scores: On the sample; None where it could not be made or run.
         p50_ms: Median latency at the length of the choice; None likewise.
         size_bytes: Of the model file; None where it could not be made.
-        refused: Why it is out of the question; None where it is within all bounds.
+        refused: Why it is out of the question; None where it is within the bound.
     """
 
     name: str
@@ -69,7 +69,7 @@ def at_length(lengths: Sequence[int], most: int) -> int:
 
 
 def order(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """The candidates within the bounds, the best one first."""
+    """The candidates within the bound, the best one first."""
     left = [c for c in candidates if c.refused is None]
     best_first = []
     while left:
@@ -94,14 +94,14 @@ def reason(
     after = f", after {' and '.join(failed)} failed the last gate" if failed else ""
     won = next((c for c in left if c.name == served), None)
     if won is None:
-        return f"{served} is served: no variant is within all bounds{after}."
+        return f"{served} is served: no variant keeps F1 within its bound{after}."
     fastest = min(left, key=_latency)
     if won == fastest:
         rivals = [c.name for c in _as_fast_as_the_fastest(left) if c != won]
         smaller = f"; {', '.join(rivals)}, within 3 % of it, is no smaller" if rivals else ""
         return (
-            f"{served} has the lowest median latency at {length} tokens of those within the "
-            f"bounds, {_latency(won):.2f} ms{smaller}{after}."
+            f"{served} has the lowest median latency at {length} tokens of those that keep F1 "
+            f"within its bound, {_latency(won):.2f} ms{smaller}{after}."
         )
     return (
         f"{served} has the smallest file, {_size(won) / 1e6:.1f} MB, of those whose median latency "

@@ -138,7 +138,7 @@ class Reduction:
                 with self._progress.step(f"{name} as a candidate"):
                     make = partial(self._builder.int8, variant, graph, ranges)
                     step = _whatever_fails(name, make)
-                    _whatever_fails(name, partial(gates.gate, step, graph))
+                    _whatever_fails(name, partial(gates.evaluate, step))
                     gates.gate_f1(step)
             except GateFailed as error:
                 refused[name] = str(error)

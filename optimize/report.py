@@ -209,7 +209,7 @@ def _choice(choice: Choice) -> list[str]:
                 f"{scores.best_f1:.2f}" if scores else "–",
                 f"{candidate.p50_ms:.2f}" if candidate.p50_ms else "–",
                 f"{size / 1e6:.1f}" if size else "–",
-                candidate.refused or ("" if candidate == choice.reference else "within the bounds"),
+                candidate.refused or ("" if candidate == choice.reference else "within the bound"),
             ]
         )
     head = ["variant", "kept fp32", "F1", "best F1", f"p50 at {choice.length} (ms)", "size (MB)"]
