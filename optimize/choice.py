@@ -1,7 +1,8 @@
 """Which of several variants is served: a rule, and the reason in words.
 
 Of the variants that keep F1 on a sample within its bound, the one with the lowest median latency;
-where others are as fast but for 3 %, the one with the smallest file of these.
+where others are as fast but for 3 %, the one with the smallest file of these. Files that differ by
+less than 3 % are equally small: then latency decides after all.
 """
 
 from __future__ import annotations
@@ -73,7 +74,9 @@ def order(candidates: Sequence[Candidate]) -> list[Candidate]:
     left = [c for c in candidates if c.refused is None]
     best_first = []
     while left:
-        best = min(_as_fast_as_the_fastest(left), key=lambda c: (_size(c), _latency(c)))
+        equals = _as_fast_as_the_fastest(left)
+        least = min(map(_size, equals))
+        best = min((c for c in equals if _size(c) <= TIE * least), key=_latency)
         left.remove(best)
         best_first.append(best)
     return best_first
@@ -98,7 +101,7 @@ def reason(
     fastest = min(left, key=_latency)
     if won == fastest:
         rivals = [c.name for c in _as_fast_as_the_fastest(left) if c != won]
-        smaller = f"; {', '.join(rivals)}, within 3 % of it, is no smaller" if rivals else ""
+        smaller = f"; {', '.join(rivals)}, within 3 % of it, is not smaller" if rivals else ""
         return (
             f"{served} has the lowest median latency at {length} tokens of those that keep F1 "
             f"within its bound, {_latency(won):.2f} ms{smaller}{after}."

@@ -4,9 +4,8 @@ Dynamic is ONNX Runtime's `quantize_dynamic`: each run takes the range of every 
 own batch. Static is the same graph with the ranges that calibration found written into it.
 
 ONNX Runtime's `quantize_static` is not used for that: it knows no fused Attention and leaves it in
-fp32, and unfused attention is slower too; and the pairs of operators that it puts around a tensor
-round the residual stream as well. What a run executes here are QAttention and, in the place of
-DynamicQuantizeMatMul, MatMulIntegerToFloat: the fastest integer kernels of either kind.
+fp32, and unfused attention is slower too. What a run executes here are QAttention and, in the
+place of DynamicQuantizeMatMul, MatMulIntegerToFloat: the fastest integer kernels of either kind.
 """
 
 from __future__ import annotations

@@ -1,5 +1,7 @@
 """Calibration: which questions it takes, and the ranges that it finds."""
 
+import argparse
+
 import numpy as np
 import onnx
 import pytest
@@ -8,11 +10,24 @@ from onnxruntime import InferenceSession
 from optimize import calibration
 from optimize.errors import SourceError
 from optimize.parity import QUESTIONS
+from optimize.recipe import Recipe
 from optimize.squad import Example
+from optimize.verbs.parser import parser
 from tests.optimize import sources
 from tests.optimize.test_family import journey
 
 EXAMPLES = [Example(str(i), "", q.question, q.context, ()) for i, q in enumerate(QUESTIONS)]
+
+
+def test_the_command_line_knows_every_method():
+    (option,) = (a for a in _quantize()._actions if a.dest == "calibration")
+    assert set(option.choices) == set(calibration.METHODS)
+    assert option.default == Recipe.calibration
+
+
+def _quantize():
+    (verbs,) = (a for a in parser()._actions if isinstance(a, argparse._SubParsersAction))
+    return verbs.choices["quantize"]
 
 
 def numbered(count):

@@ -45,8 +45,9 @@ def test_a_tie_is_one_with_the_fastest_alone():
     assert names(chain) == ["b", "a", "c"]
 
 
-def test_equal_files_are_ordered_by_latency():
-    assert names([candidate("b", 10.1, 20), candidate("a", 10.0, 20)]) == ["a", "b"]
+@pytest.mark.parametrize(("smaller", "expected"), [(19.5, ["a", "b"]), (19.4, ["b", "a"])])
+def test_files_that_differ_by_little_are_ordered_by_latency(smaller, expected):
+    assert names([candidate("b", 10.1, smaller), candidate("a", 10.0, 20)]) == expected
 
 
 @pytest.mark.parametrize(
