@@ -12,6 +12,7 @@ from transformers import BertConfig, BertForQuestionAnswering
 
 from optimize import checkpoint, compaction
 from optimize.checkpoint import TOKENIZER_FILES, Checkpoint, State
+from optimize.quantize import Variant
 from optimize.recipe import Recipe
 from optimize.steps import Artifact, StepBuilder
 from optimize.torch_session import TorchSession
@@ -117,9 +118,10 @@ def build_steps(name: str, scratch: Path, device: str, steps: Sequence[str]) -> 
     del source, compacted
     builder.onnx(Artifact.read(folder / "torch"))
     builder.graph(Artifact.read(folder / "onnx"))
-    for step in steps:
-        if step not in ("torch", "graph"):
-            builder.reduced(step, Artifact.read(folder / "graph"))
+    if "fp16" in steps:
+        builder.fp16(Artifact.read(folder / "graph"))
+    if "int8" in steps:
+        builder.int8(Variant(), Artifact.read(folder / "graph"))
     return [folder / step for step in steps]
 
 

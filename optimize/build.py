@@ -17,7 +17,6 @@ from optimize import (
     charts,
     checkpoint,
     compaction,
-    evaluate,
     memory,
     parity,
     publish,
@@ -27,13 +26,14 @@ from optimize import (
 )
 from optimize.benchmark import BURN_IN_ROUNDS, Latency
 from optimize.checkpoint import Checkpoint
-from optimize.errors import GateFailed
-from optimize.parity import Parity
+from optimize.errors import SourceError
+from optimize.gates import Gates
 from optimize.progress import Progress
 from optimize.recipe import Recipe
+from optimize.reduction import Reduced, Reduction
 from optimize.report import Report, StepFigures
-from optimize.scratch import no_space, scratch
-from optimize.squad import Example, Prediction, Scores
+from optimize.scratch import scratch
+from optimize.squad import Example
 from optimize.steps import Step, StepBuilder, StepEngines
 from predictor.artifact import SPEC_FILE
 from predictor.cpu import available_cpus
@@ -48,7 +48,7 @@ def build(recipe: Recipe, progress: Progress) -> Path:
         The published folder; at once where this very build is there already.
 
     Raises:
-        SourceError: The checkpoint or the data set cannot be used.
+        SourceError: The checkpoint, the data set or the training data cannot be used.
         GateFailed: The result is worse than allowed; nothing is published.
         PublishError: The target holds another build.
         WriteError: It cannot be written.
@@ -62,6 +62,9 @@ def build(recipe: Recipe, progress: Progress) -> Path:
         if not (folder / SPEC_FILE).exists():
             publish.check_writable(folder.parent)
     examples = squad.read(recipe.dataset) if recipe.dataset else []
+    train = squad.read(recipe.train_data) if recipe.train_data else []
+    if (train or recipe.fast_gelu) and "int8" not in recipe.last_steps():
+        raise SourceError("--train-data and --fast-gelu are for int8, which is not asked for")
     model = checkpoint.load(recipe.model, recipe.revision)
     baseline = model
     if recipe.baseline:
@@ -77,7 +80,7 @@ def build(recipe: Recipe, progress: Progress) -> Path:
             triton.check(recipe.output, recipe.name, recipe.version, build_id)
         with scratch(recipe.keep_steps) as folder:
             builder = StepBuilder(recipe, build_id, folder, parity.sample(examples))
-            journey = _Journey(recipe, builder, examples, progress)
+            journey = _Journey(recipe, builder, examples, train, progress)
             report, served = journey.run(model, baseline)
             # The artifact itself comes last: where it is, all is.
             baseline_folder, _ = folders.values()
@@ -110,26 +113,24 @@ class _Journey:
         recipe: Recipe,
         builder: StepBuilder,
         examples: Sequence[Example],
+        train: Sequence[Example],
         progress: Progress,
     ) -> None:
         self._recipe = recipe
         self._builder = builder
         self._examples = examples
         self._progress = progress
+        self._gates = Gates(recipe, examples, progress)
+        self._reduction = Reduction(recipe, builder, self._gates, train, progress)
         self.steps: list[Step] = []
-        self._parity: dict[str, Parity] = {}
-        self._scores: dict[str, Scores] = {}
-        self._peaks: dict[str, int] = {}
-        self._predictions: dict[str, dict[str, Prediction]] = {}
-        self._questions = parity.sample(examples)
 
     def run(self, model: Checkpoint, baseline: Checkpoint) -> tuple[Report, Step]:
         """All steps in order; returns the report and the step to serve."""
         recipe, builder = self._recipe, self._builder
         with self._progress.step("baseline"):
             first = builder.original("baseline", baseline)
-            self._evaluate(first)
-            self._done(first)
+            self._gates.evaluate(first)
+            self.steps.append(first)
         with self._progress.step("pruned"):
             compacted = compaction.compact(
                 model.state, model.config, allow_lossy=recipe.allow_lossy
@@ -141,104 +142,22 @@ class _Journey:
             del compacted
             model.state.clear()
             baseline.state.clear()
+            self.steps.append(pruned)
             if lossy:
-                self._gate_loss(pruned, original)
+                self._gates.gate_loss(pruned, original)
             else:
-                self._gate(pruned, before=original)
+                self._gates.gate(pruned, before=original)
         with self._progress.step("onnx"):
             onnx = builder.onnx(pruned)
-            self._gate(onnx, before=pruned)
+            self.steps.append(onnx)
+            self._gates.gate(onnx, before=pruned)
         with self._progress.step("graph"):
             graph = builder.graph(onnx)
-            self._gate(graph, before=onnx)
-        served, rejected = self._reduce(graph)
-        return self._report(served, rejected, self._latencies()), served
-
-    def _reduce(self, graph: Step) -> tuple[Step, dict[str, str]]:
-        """The first of the last steps that passes its gates; one of them must."""
-        rejected: dict[str, str] = {}
-        names = self._recipe.last_steps()
-        for name in names:
-            if name == "fp32":
-                break
-            try:
-                with self._progress.step(name):
-                    step = self._reduced(name, graph)
-            except GateFailed as error:
-                if name == names[-1]:
-                    raise
-                logger.warning("%s; trying the next step", error)
-                rejected[name] = str(error)
-            else:
-                return step, rejected
-        self._gate_f1(graph)
-        return graph, rejected
-
-    def _reduced(self, name: str, graph: Step) -> Step:
-        """One of the last steps, measured; raises GateFailed also where it does not run at all."""
-        try:
-            step = self._builder.reduced(name, graph)
-            self._gate(step, before=graph)
-        except GateFailed:
-            raise
-        except Exception as error:  # whatever the converters raise, another step may do
-            if no_space(error):
-                raise
-            logger.debug("%s", name, exc_info=True)
-            raise GateFailed(f"{name}: cannot be made or does not run: {error}") from error
-        self._gate_f1(step)
-        return step
-
-    def _gate(self, step: Step, before: Step) -> None:
-        """Measures a step; raises GateFailed where its logits or answers are too far off."""
-        found, recipe = self._measure(step, before), self._recipe
-        parity.check(
-            step.name,
-            step.spec.precision,
-            found,
-            tolerance=recipe.parity_tolerance,
-            min_span_agreement=recipe.min_span_agreement,
-        )
-
-    def _measure(self, step: Step, before: Step) -> Parity:
-        """Accuracy and parity of a step."""
-        self._evaluate(step)
-        found = parity.compare(
-            step.engine,
-            before.engine,
-            self._questions,
-            predictions=(self._predictions[step.name], self._predictions[before.name])
-            if before.name in self._predictions
-            else None,
-        )
-        self._parity[step.name] = found
-        self._done(step)
-        return found
-
-    def _done(self, step: Step) -> None:
-        self.steps.append(step)
-        self._peaks[step.name] = memory.peak_mib()
-
-    def _evaluate(self, step: Step) -> None:
-        if not self._examples or step.name in self._scores:
-            return
-        with self._progress.task(f"{step.name}: evaluate", len(self._examples)) as advance:
-            scores, predictions = evaluate.evaluate(step.engine, self._examples, advance)
-        self._scores[step.name], self._predictions[step.name] = scores, predictions
-        logger.info("%s: EM %.2f, F1 %.2f", step.name, scores.exact_match, scores.f1)
-
-    def _gate_loss(self, pruned: Step, original: Step) -> None:
-        """Measures a removal that was not exact, and gates answers and F1 in the logits' place."""
-        self._evaluate(original)
-        found = self._measure(pruned, before=original)
-        parity.check_spans(pruned.name, found, self._recipe.min_span_agreement)
-        self._gate_f1(pruned, original)
-
-    def _gate_f1(self, step: Step, reference: Step | None = None) -> None:
-        """Raises GateFailed where F1 is too far below the reference's, or the pruned step's."""
-        name = reference.name if reference else "pruned"
-        if scores := self._scores.get(step.name):
-            parity.check_f1(step.name, scores, name, self._scores[name], self._recipe.max_f1_drop)
+            self.steps.append(graph)
+            self._gates.gate(graph, before=onnx)
+        reduced = self._reduction.run(pruned, graph)
+        self.steps += reduced.tried
+        return self._report(reduced, self._latencies()), reduced.served
 
     def _latencies(self) -> dict[str, dict[int, Latency]]:
         recipe = self._recipe
@@ -262,21 +181,21 @@ class _Journey:
         groups = StepEngines(self.steps).groups([step.name for step in self.steps])
         return "all at once" if len(groups) == 1 else "in groups, drawn anew in each round"
 
-    def _report(
-        self, served: Step, rejected: dict[str, str], latencies: dict[str, dict[int, Latency]]
-    ) -> Report:
-        recipe = self._recipe
+    def _report(self, reduced: Reduced, latencies: dict[str, dict[int, Latency]]) -> Report:
+        recipe, served, gates = self._recipe, reduced.served, self._gates
         return Report(
             name=recipe.name,
             version=recipe.version,
             build_id=served.spec.build_id,
             served=served.name,
-            rejected=rejected,
+            rejected=reduced.rejected,
+            choice=reduced.choice,
             conditions={
                 "date": datetime.now(UTC).date().isoformat(),
                 "model": served.spec.source,
                 "dataset": recipe.dataset.name if recipe.dataset else None,
                 "questions": len(self._examples),
+                "train_data": recipe.train_data.name if recipe.train_data else None,
                 "null_score_diff_threshold": recipe.null_score_diff_threshold,
                 "target": recipe.target,
                 "provider": served.engine.session.provider,
@@ -293,11 +212,11 @@ class _Journey:
                     precision=step.spec.precision,
                     size_bytes=step.model_file.stat().st_size,
                     density=step.spec.density,
-                    parity=self._parity.get(step.name),
-                    scores=self._scores.get(step.name),
+                    parity=gates.parity.get(step.name),
+                    scores=gates.scores.get(step.name),
                     latency=latencies.get(step.name, {}),
                     notes=step.notes,
-                    peak_memory_so_far_mib=self._peaks[step.name],
+                    peak_memory_so_far_mib=gates.peaks[step.name],
                 )
                 for step in self.steps
             ),

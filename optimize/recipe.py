@@ -10,12 +10,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from optimize.choice import at_length
 from predictor import __version__
 from predictor.artifact import ArtifactSpec
 from predictor.session import installed_runtimes
 
 TOOLS = ("torch", "transformers", "optimum", "optimum-onnx", "onnx", "numpy")
-_LAST_STEPS = {"fp32": ("fp32",), "fp16": ("fp16",), "int8": ("int8", "int8-asymmetric")}
+_LAST_STEPS = {"fp32": ("fp32",), "fp16": ("fp16",), "int8": ("int8",)}
 SEQUENCE_LENGTHS = (8, 16, 32, 64, 128, 256, 384, 512)
 
 
@@ -30,6 +31,11 @@ class Recipe:
         precision: auto, fp32, fp16 or int8.
         target: cpu or cuda.
         dataset: SQuAD v2 file for the F1 gate; None gates on parity and span agreement alone.
+        train_data: SQuAD file to calibrate int8 on and to choose its variant on; None chooses on
+            `dataset` and calibrates nothing.
+        choice_sample, calibration_sample: How many of its questions, none of them for both.
+        calibration: How ranges are found, one of `calibration.METHODS`.
+        fast_gelu: Whether each int8 variant is tried with GELU approximated by tanh, too.
         output, name, version: Published at `<output>/<name>/<version>/`.
         null_score_diff_threshold: The served threshold; None switches the empty answer off.
         max_seq_length: Longest feature, None for what the model allows, at most 512.
@@ -53,6 +59,11 @@ class Recipe:
     precision: str = "auto"
     target: str = "cpu"
     dataset: Path | None = None
+    train_data: Path | None = None
+    choice_sample: int = 500
+    calibration_sample: int = 100
+    calibration: str = "minmax"
+    fast_gelu: bool = False
     name: str = "qa"
     version: int = 1
     opset: int = 18
@@ -74,13 +85,15 @@ class Recipe:
     keep_steps: Path | None = None
 
     def last_steps(self) -> tuple[str, ...]:
-        """The last steps to try, fastest first; the first one that passes its gates is served."""
+        """The last steps to try, fastest first; int8 stands for all of its variants."""
         if self.precision == "auto":
             return (*_LAST_STEPS["int8" if self.target == "cpu" else "fp16"], "fp32")
         return _LAST_STEPS[self.precision]
 
     def build_id(self, weights: Mapping[str, str]) -> str:
         """A hash of what decides the artifact's bytes: weights, recipe and tool versions.
+
+        What was measured while an int8 variant was chosen is no part of it, though it decides too.
 
         Args:
             weights: SHA-256 of each checkpoint's files.
@@ -92,6 +105,7 @@ class Recipe:
             "baseline",
             "baseline_revision",
             "dataset",
+            "train_data",
             "sequence_lengths",
             "rounds",
             "threads",
@@ -99,7 +113,10 @@ class Recipe:
             "triton_instances",
         )
         recipe = {k: v for k, v in asdict(self).items() if k not in ignored}
-        recipe["dataset"] = _sha256(self.dataset) if self.dataset else None
+        for name, path in (("dataset", self.dataset), ("train_data", self.train_data)):
+            recipe[name] = _sha256(path) if path else None
+        if "int8" in self.last_steps():
+            recipe["choice_length"] = at_length(self.sequence_lengths, self.max_seq_length or 512)
         identity: dict[str, Any] = {
             "weights": dict(weights),
             "recipe": recipe,

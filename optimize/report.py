@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from optimize.benchmark import Latency
+from optimize.choice import Choice
 from optimize.parity import Parity
 from optimize.squad import Scores
 
@@ -19,7 +20,7 @@ class StepFigures:
     """What was measured of one step.
 
     Attributes:
-        name: baseline, pruned, onnx, graph, fp16, int8 or int8-asymmetric.
+        name: baseline, pruned, onnx, graph, fp16 or an int8 variant's.
         size_bytes: Of the model file.
         density: Share of the encoder's linear weights kept.
         parity: Against the step before; None where the weights are another model's.
@@ -48,6 +49,7 @@ class Report:
         served: The step that was published.
         rejected: Steps that a gate refused, with the reason.
         conditions: What the figures hold for: data set, provider, threads, date, versions.
+        choice: How the int8 variants compared; None where they were not.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Report:
     rejected: dict[str, str]
     conditions: dict[str, Any]
     steps: tuple[StepFigures, ...]
+    choice: Choice | None = None
 
     def step(self, name: str) -> StepFigures:
         """The step of that name."""
@@ -134,6 +137,10 @@ class Report:
             lines += self._latency()
         else:
             lines += ["Latency was not measured: no length fits, or the target is not here.", ""]
+        if self.choice:
+            lines += _choice(self.choice)
+        elif any(step.precision == "int8" for step in self.steps):
+            lines += ["The int8 variants were not compared: there were no questions for it.", ""]
         lines += [f"- {key}: {value}" for key, value in self.conditions.items()]
         lines += [f"- not served: {name} ({reason})" for name, reason in self.rejected.items()]
         for step in self.steps:
@@ -196,6 +203,34 @@ class Report:
     def _speed_ups(self, step: StepFigures, before: StepFigures | None, length: int) -> str:
         over = [self.steps[0], before] if before else [self.steps[0]]
         return " / ".join(_times(self.speed_up(step, other, length)) for other in over)
+
+
+def _choice(choice: Choice) -> list[str]:
+    """The int8 variants side by side, and why the served one is."""
+    rows = []
+    for candidate in (choice.reference, *choice.candidates):
+        scores, size = candidate.scores, candidate.size_bytes
+        rows.append(
+            [
+                candidate.name,
+                candidate.kept,
+                f"{scores.f1:.2f} ± {scores.f1_interval:.2f}" if scores else "–",
+                f"{scores.best_f1:.2f}" if scores else "–",
+                f"{candidate.p50_ms:.2f}" if candidate.p50_ms else "–",
+                f"{size / 1e6:.1f}" if size else "–",
+                candidate.refused or ("" if candidate == choice.reference else "within the bound"),
+            ]
+        )
+    head = ["variant", "kept fp32", "F1", "best F1", f"p50 at {choice.length} (ms)", "size (MB)"]
+    return [
+        "## Choice",
+        "",
+        f"F1 with its 95 % confidence interval on {choice.questions} questions of "
+        f"{choice.sample}; latency of all in the same rounds. {choice.reason}",
+        "",
+        *table([*head, "verdict"], rows),
+        "",
+    ]
 
 
 def table(head: list[str], rows: list[list[str]]) -> list[str]:

@@ -10,26 +10,26 @@ from typing import Any
 
 from safetensors.torch import load_file, save_file
 
-from optimize import compaction, export, fp16, fusion, network, parity, quantize
+from optimize import calibration, compaction, export, fp16, fusion, network, parity, quantize
+from optimize.calibration import Ranges
 from optimize.checkpoint import TOKENIZER_FILES, Checkpoint, State, read_config
 from optimize.compaction import Compacted
 from optimize.engines import Engines
 from optimize.family import family_of
+from optimize.quantize import Variant
 from optimize.recipe import Recipe, content_id, tool_versions
+from optimize.squad import Example
 from predictor.artifact import (
     CONFIG_FILE,
     MODEL_FILES,
-    TOKENIZER_FILE,
     ArtifactSpec,
     LayerShape,
     digest,
     load_spec,
     write_spec,
 )
-from predictor.batch_plan import collate
 from predictor.engine import Engine
-from predictor.tokenization import FeatureTokenizer
-from predictor.types import Batch, Question
+from predictor.types import Question
 
 # Rows of a batch in which fp16's range is looked for: some are padded, as in service.
 _ROWS = 4
@@ -201,28 +201,27 @@ class StepBuilder:
         )
         return self._finish("graph", folder, before.spec, {"fused operators": counts})
 
-    def reduced(self, name: str, before: Artifact) -> Step:
-        """The fused graph in fp16, int8, or int8 with asymmetric weights."""
-        folder = self._folder(name, before.folder)
-        path = folder / MODEL_FILES["onnx"]
-        precision, _, variant = name.partition("-")
-        notes = None
-        if precision == "fp16":
-            notes = fp16.to_fp16(before.model_file, path, self._batches(before))
-        else:
-            quantize.to_int8(before.model_file, path, asymmetric=variant == "asymmetric")
-        spec = before.spec.model_copy(update={"precision": precision})
-        return self._finish(name, folder, spec, notes)
+    def fp16(self, before: Artifact) -> Step:
+        """The fused graph in fp16, but for the nodes whose values leave its range."""
+        folder = self._folder("fp16", before.folder)
+        batches = calibration.batches(before.folder, before.spec, self._questions, rows=_ROWS)
+        notes = fp16.to_fp16(before.model_file, folder / MODEL_FILES["onnx"], list(batches))
+        spec = before.spec.model_copy(update={"precision": "fp16"})
+        return self._finish("fp16", folder, spec, notes)
 
-    def _batches(self, artifact: Artifact) -> list[Batch]:
-        spec = artifact.spec
-        features = FeatureTokenizer(
-            artifact.folder / TOKENIZER_FILE,
-            max_seq_length=spec.max_seq_length,
-            doc_stride=spec.doc_stride,
-        ).features(self._questions)
-        parts = (features[i : i + _ROWS] for i in range(0, len(features), _ROWS))
-        return [collate(part, spec.inputs, spec.pad_token_id) for part in parts]
+    def int8(self, variant: Variant, before: Artifact, ranges: Ranges | None = None) -> Step:
+        """The fused graph in int8; a static variant takes the ranges of its activations."""
+        folder = self._folder(variant.name, before.folder)
+        quantize.to_int8(before.model_file, folder / MODEL_FILES["onnx"], variant, ranges)
+        spec = before.spec.model_copy(update={"precision": "int8"})
+        return self._finish(variant.name, folder, spec, {"fp32": variant.kept})
+
+    def ranges(self, graph: Artifact, examples: Sequence[Example]) -> Ranges:
+        """The ranges of a fused fp32 graph's activations on these questions."""
+        self._engines.release()
+        questions = [Question(example.question, example.context) for example in examples]
+        batches = calibration.batches(graph.folder, graph.spec, questions)
+        return calibration.ranges(graph.model_file, batches, self._recipe.calibration)
 
     def _folder(self, name: str, source: Path) -> Path:
         """A new folder with what is not the model; whoever makes the model has the memory."""

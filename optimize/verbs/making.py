@@ -11,6 +11,7 @@ from pathlib import Path
 from optimize import checkpoint, compaction, parity, squad
 from optimize.errors import OptimizeError, SourceError, first_line
 from optimize.progress import Progress
+from optimize.quantize import Variant
 from optimize.recipe import Recipe
 from optimize.scratch import no_space
 from optimize.steps import Artifact, Step, StepBuilder
@@ -63,17 +64,40 @@ def fuse(arguments: argparse.Namespace) -> int:
 def quantize(arguments: argparse.Namespace) -> int:
     """An fp32 ONNX artifact → int8 or fp16."""
     before = _read(arguments.model_dir, "onnx", "quantize")
-    name = "int8-asymmetric" if arguments.asymmetric else "fp16" if arguments.fp16 else "int8"
+    variant = Variant(
+        asymmetric=arguments.asymmetric,
+        static=arguments.static,
+        embeddings=arguments.quantize_embeddings,
+        keep_head=arguments.keep_head,
+        fast_gelu=arguments.fast_gelu,
+    )
+    if arguments.fp16:
+        if variant != Variant() or arguments.train_data:
+            raise SourceError("--fp16 takes none of int8's options")
+        return _fp16(arguments, before)
+    if arguments.dataset:
+        raise SourceError("--dataset is for --fp16; int8 takes --train-data, with --static")
+    if variant.static != bool(arguments.train_data):
+        raise SourceError("--static and --train-data need each other")
+    train = squad.read(arguments.train_data) if variant.static else []
+    recipe = replace(_recipe(arguments), calibration=arguments.calibration)
+
+    def make(builder: StepBuilder) -> Step:
+        questions = squad.sample(train, arguments.calibration_sample)
+        ranges = builder.ranges(before, questions) if variant.static else None
+        return builder.int8(variant, before, ranges)
+
+    return _make("quantize", recipe, make)
+
+
+def _fp16(arguments: argparse.Namespace, before: Artifact) -> int:
     questions = parity.QUESTIONS
     if arguments.dataset:
-        if not arguments.fp16:
-            raise SourceError("--dataset is for --fp16: int8 is made of the weights alone")
         questions = tuple(parity.sample(squad.read(arguments.dataset)))
-    if arguments.fp16 and before.spec.target != "cuda":
+    if before.spec.target != "cuda":
         logger.info("fp16 is for a GPU: the artifact's target is cuda, not %s", before.spec.target)
         before = replace(before, spec=before.spec.model_copy(update={"target": "cuda"}))
-    recipe = _recipe(arguments)
-    return _make("quantize", recipe, lambda builder: builder.reduced(name, before), questions)
+    return _make("quantize", _recipe(arguments), lambda builder: builder.fp16(before), questions)
 
 
 def _recipe(

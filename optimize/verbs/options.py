@@ -89,6 +89,20 @@ def unfused_argument(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def training_arguments(parser: argparse.ArgumentParser) -> None:
+    """What int8 is calibrated on."""
+    parser.add_argument(
+        "--train-data", type=Path, help="SQuAD file of training questions for int8, .json[.gz]"
+    )
+    parser.add_argument(
+        "--calibration-sample", type=positive, default=100, help="questions to calibrate on"
+    )
+    parser.add_argument(
+        "--calibration", choices=("minmax", "entropy", "percentile"), default="minmax",
+        help="how the range of an activation is found",
+    )  # fmt: skip
+
+
 def latency_arguments(parser: argparse.ArgumentParser) -> None:
     """Where and how often latency is measured."""
     parser.add_argument(

@@ -136,6 +136,15 @@ def _build(build: argparse.ArgumentParser) -> None:
         help="auto: the fastest for the target that passes the gates, fp32 last",
     )  # fmt: skip
     build.add_argument("--dataset", type=Path, help="SQuAD v2 file for the F1 gate, .json[.gz]")
+    options.training_arguments(build)
+    build.add_argument(
+        "--choice-sample", type=positive, default=500,
+        help="questions of --train-data to choose the int8 variant on, none that calibrate",
+    )  # fmt: skip
+    build.add_argument(
+        "--fast-gelu", action="store_true",
+        help="try each int8 variant with GELU approximated by tanh, too",
+    )  # fmt: skip
     options.publish_arguments(build)
     options.opset_argument(build)
     build.add_argument(
@@ -186,6 +195,18 @@ def _quantize(quantize: argparse.ArgumentParser) -> None:
         help="with --fp16, SQuAD file of questions on which values must stay in its range; "
         "default: built-in ones",
     )  # fmt: skip
+    quantize.add_argument(
+        "--static", action="store_true",
+        help="int8 with ranges of the activations that --train-data give",
+    )  # fmt: skip
+    options.training_arguments(quantize)
+    quantize.add_argument(
+        "--quantize-embeddings", action="store_true", help="int8 embedding tables too"
+    )
+    quantize.add_argument(
+        "--keep-head", action="store_true", help="fp32 for the product that gives the logits"
+    )
+    quantize.add_argument("--fast-gelu", action="store_true", help="GELU approximated by tanh")
     options.threads_argument(quantize)
 
 

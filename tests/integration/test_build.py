@@ -221,8 +221,8 @@ def test_a_wrong_compaction_is_not_published(checkpoint, tmp_path, monkeypatch):
 
 
 def test_auto_falls_back_where_a_step_does_not_run(checkpoint, tmp_path, monkeypatch):
-    def broken(source, path, *, asymmetric):
-        if asymmetric:
+    def broken(source, path, variant, ranges):
+        if variant.asymmetric:
             raise ValueError("no such operator")
         path.write_bytes(b"no model")
 

@@ -169,7 +169,7 @@ def test_a_latency_that_was_not_measured_is_not_guessed():
 
 
 def test_auto_ends_with_fp32():
-    assert Recipe(model="m", output=Path("o")).last_steps() == ("int8", "int8-asymmetric", "fp32")
+    assert Recipe(model="m", output=Path("o")).last_steps() == ("int8", "fp32")
     assert Recipe(model="m", output=Path("o"), target="cuda").last_steps() == ("fp16", "fp32")
     assert Recipe(model="m", output=Path("o"), precision="fp16").last_steps() == ("fp16",)
 
