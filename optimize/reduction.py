@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
-from optimize import benchmark, calibration, choice, quantize
+from optimize import benchmark, calibration, choice, quantize, unanswerable
 from optimize.benchmark import BURN_IN_ROUNDS
 from optimize.choice import Candidate, Choice
 from optimize.errors import GateFailed, first_line
@@ -65,11 +65,14 @@ class Reduction:
         self._builder = builder
         self._gates = gates
         # To calibrate on, and to choose on.
-        self._train = (
-            calibration.split(train, recipe.calibration_sample, recipe.choice_sample)
-            if train
-            else None
-        )
+        self._train: tuple[list[Example], list[Example]] | None = None
+        if train:
+            calibrate, choose = calibration.split(
+                train, recipe.calibration_sample, recipe.choice_sample
+            )
+            if recipe.null_score_diff_threshold is not None:
+                choose = unanswerable.mixed(choose, train)
+            self._train = calibrate, choose
         self._progress = progress
 
     def run(self, pruned: Step, graph: Step) -> Reduced:
@@ -177,8 +180,12 @@ class Reduction:
 
     def _sample(self) -> str:
         recipe = self._recipe
-        if recipe.train_data:
-            return f"{recipe.train_data.name}, other questions than were calibrated on"
+        if recipe.train_data and self._train:
+            without = sum(not example.answers for example in self._train[1])
+            return (
+                f"{recipe.train_data.name}, other questions than were calibrated on, {without} of "
+                "them without an answer"
+            )
         name = recipe.dataset.name if recipe.dataset else ""
         return f"{name}, which is the last gate's too; without training data nothing is calibrated"
 
