@@ -20,7 +20,8 @@ def metrics() -> dict[str, set[str]]:
     """Name of each of the predictor's series → its own labels."""
     registry = CollectorRegistry()
     Metrics(registry)
-    result: dict[str, set[str]] = {}
+    # Prometheus' own, of every target, and its client's, of every process.
+    result: dict[str, set[str]] = {"up": set(), "process_start_time_seconds": set()}
     for metric in registry.collect():
         # Labels are known once a child exists.
         collector = registry._names_to_collectors[metric.name]
