@@ -59,7 +59,7 @@ def build(recipe: Recipe, progress: Progress) -> Path:
     }
     for folder in folders.values():
         if not (folder / SPEC_FILE).exists():
-            publish.check_writable(folder.parent)
+            publish.check_writable(folder)
     examples = squad.read(recipe.dataset) if recipe.dataset else []
     model = checkpoint.load(recipe.model, recipe.revision)
     baseline = model
