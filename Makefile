@@ -11,8 +11,13 @@ TORCH := torch==2.13.0
 # How long `make soak` loads the server.
 SECONDS ?= 600
 
+# What builds images: the first of these that works here. A docker without its engine does not.
+BUILDER ?= $(shell (docker info >/dev/null 2>&1 && echo docker) || command -v buildah || command -v podman)
+IMAGES := predictor predictor-gpu optimize loadtest
+VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' predictor/__init__.py)
+
 .PHONY: help install demo test test-unit bench-serving bench-evaluation bench-journey journey-table \
-	guide bench-gpu soak triton-server lint format clean
+	guide bench-gpu soak triton-server image image-check lint format clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -72,6 +77,14 @@ $(TRITON)/.installed: benchmarks/triton_requirements.txt
 
 bench-gpu: install  ## Check and measure the session on a GPU; results in build/bench-gpu
 	$(BIN)/python -m benchmarks.gpu --output build/bench-gpu
+
+image:  ## Build an image: TARGET=predictor, predictor-gpu, optimize or loadtest; BUILD_ARGS=…
+	@test -n "$(filter $(TARGET),$(IMAGES))" || { echo "make: TARGET is one of: $(IMAGES)" >&2; exit 1; }
+	@test -n "$(BUILDER)" || { echo "make: images need docker, buildah or podman" >&2; exit 1; }
+	$(BUILDER) build --target $(TARGET) --tag spanserve/$(TARGET):$(VERSION) $(BUILD_ARGS) .
+
+image-check: install  ## Build the images on a bootstrapped Debian and rehearse a cluster; as root
+	$(BIN)/python -m tests.images.check
 
 lint: install  ## ruff, mypy and the import contracts
 	$(BIN)/ruff check .

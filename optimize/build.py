@@ -60,7 +60,7 @@ def build(recipe: Recipe, progress: Progress) -> Path:
     }
     for folder in folders.values():
         if not (folder / SPEC_FILE).exists():
-            publish.check_writable(folder.parent)
+            publish.check_writable(folder)
     examples = squad.read(recipe.dataset) if recipe.dataset else []
     train = squad.read(recipe.train_data) if recipe.train_data else []
     if (train or recipe.fast_gelu) and "int8" not in recipe.last_steps():

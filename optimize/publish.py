@@ -36,14 +36,22 @@ def check_name(name: str) -> None:
         raise PublishError(f"name {name!r} is that of the Triton model repository")
 
 
-def check_writable(root: Path) -> None:
-    """Raises WriteError where nothing can be written, before hours are spent on a build."""
-    nearest = next(folder for folder in (root, *root.absolute().parents) if folder.exists())
-    try:
+def check_writable(folder: Path) -> None:
+    """Finds out whether a folder can be made, before hours are spent on what goes into it.
+
+    Raises:
+        WriteError: Nothing can be written there, or an empty folder there cannot be replaced.
+    """
+    with writing(folder):
+        nearest = next(parent for parent in folder.absolute().parents if parent.exists())
         with tempfile.TemporaryFile(dir=nearest):
             pass
-    except OSError as error:
-        raise WriteError(f"{root}: cannot be written ({error.strerror})") from error
+        if folder.is_dir() and not any(folder.iterdir()):
+            # A mount, or a root's folder in a sticky one, shows only when it is replaced.
+            with staging.staging(folder.parent) as beside:
+                empty = beside / folder.name
+                empty.mkdir()
+                staging.rename(empty, folder)
 
 
 def published(folder: Path, build_id: str) -> bool:

@@ -84,6 +84,9 @@ def rename(staged: Path, folder: Path) -> bool:
     except OSError as error:
         if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
             return False
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EBUSY) and folder.exists():
+            text = f"the empty folder there cannot be replaced: {error.strerror}"
+            raise OSError(error.errno, text) from error
         raise
     for parent in (folder.parent, folder.parent.parent):
         _sync(parent)

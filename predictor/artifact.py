@@ -98,8 +98,8 @@ def read_spec(folder: Path) -> ArtifactSpec:
     Raises:
         ArtifactError: No such folder or file, a newer or foreign schema, a bad or missing field.
     """
-    if not folder.is_dir():
-        raise ArtifactError(f"model folder {folder} does not exist")
+    if _is_absent(folder):
+        raise ArtifactError(f"{folder}: no artifact there yet; is the optimize job done?")
     path = folder / SPEC_FILE
     try:
         raw = path.read_bytes()
@@ -142,6 +142,16 @@ def load_spec(folder: Path) -> ArtifactSpec:
     spec = read_spec(folder)
     verify(folder, spec)
     return spec
+
+
+def _is_absent(folder: Path) -> bool:
+    """Whether nothing is there; a pod that mounts the folder too early leaves it empty."""
+    try:
+        return not any(folder.iterdir())
+    except FileNotFoundError:
+        return True
+    except OSError as error:
+        raise ArtifactError(f"{folder}: cannot be read ({error.strerror})") from error
 
 
 def _first_problem(error: ValidationError) -> str:

@@ -15,8 +15,12 @@ from predictor.errors import StartupError
 from predictor.session import ORT_SESSION
 
 PREFIX = "SPANSERVE_"
-# Kubernetes announces every Service of the namespace in these variables.
-_SERVICE_LINK = re.compile(r"_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_\w+)?)$")
+# Kubernetes announces every Service of the namespace in such variables (NAME=value). A value tells
+# the link NAME_PORT from a setting of that name, misspelt.
+_SERVICE_LINK = re.compile(
+    r"\w+_(SERVICE_HOST=.*|SERVICE_PORT(_\w+)?=\d*"
+    r"|PORT=(tcp|udp|sctp)://.*|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?=.*)"
+)
 
 
 class Settings(BaseSettings):
@@ -76,9 +80,9 @@ def read_settings(given: Mapping[str, object], environ: Mapping[str, str] = os.e
     Raises:
         StartupError: A value is bad, or a variable with our prefix names no setting.
     """
-    for name in environ:
+    for name, value in environ.items():
         setting = name.removeprefix(PREFIX)
-        if setting == name or _SERVICE_LINK.search(name):
+        if setting == name or _SERVICE_LINK.fullmatch(f"{name}={value}"):
             continue
         if setting.lower() not in Settings.model_fields:
             known = ", ".join(PREFIX + field.upper() for field in Settings.model_fields)

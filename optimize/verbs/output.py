@@ -24,7 +24,7 @@ def making(folder: Path) -> Iterator[Path]:
     """
     folder = folder.resolve()
     check_free(folder)
-    publish.check_writable(folder.parent)
+    publish.check_writable(folder)
     staging.sweep(folder.parent)
     with ExitStack() as stack:
         with publish.writing(folder):

@@ -254,7 +254,9 @@ def assert_one_line(result, message):
 
 
 def test_what_cannot_be_served_is_one_line(make_artifact, tmp_path):
-    assert_one_line(predictor("--model_dir", tmp_path / "nowhere"), "does not exist")
+    nowhere = tmp_path / "nowhere"
+    waiting = f"predictor: error: {nowhere}: no artifact there yet; is the optimize job done?"
+    assert_one_line(predictor("--model_dir", nowhere), waiting)
     without = make_artifact("without")
     (without / "tokenizer.json").unlink()
     assert_one_line(predictor("--model_dir", without), "tokenizer.json")

@@ -156,7 +156,7 @@ def test_what_cannot_be_done_is_one_line_and_leaves_nothing(chain, checkpoint, t
         "is int8 onnx; fuse takes": (1, "fuse", chain / "int8", out),
         "is fp32 onnx; export takes": (1, "export", chain / "graph", out),
         "is fp32 torch; quantize takes": (1, "quantize", chain / "pruned", out),
-        "does not exist": (1, "quantize", chain / "nowhere", out),
+        "no artifact there yet": (1, "quantize", chain / "nowhere", out),
         "is not empty": (2, "export", chain / "pruned", taken),
         "cannot be written": (1, "export", chain / "pruned", "/proc/nowhere"),
     }

@@ -95,8 +95,18 @@ def test_a_file_in_the_way(tmp_path):
 def test_an_unwritable_root_is_found_early(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(PublishError, match="cannot be written"):
-        publish.check_writable(tmp_path / "file" / "root")
+        publish.check_writable(tmp_path / "file" / "root" / "qa" / "1")
     if os.getuid() != 0:
         (tmp_path / "closed").mkdir(mode=0o500)
         with pytest.raises(PublishError):
-            publish.check_writable(tmp_path / "closed")
+            publish.check_writable(tmp_path / "closed" / "qa" / "1")
+
+
+@pytest.mark.parametrize("empty", [False, True])
+def test_a_check_leaves_things_as_they_were(empty, tmp_path):
+    folder = tmp_path / "root" / "qa" / "1"
+    if empty:
+        folder.mkdir(parents=True)
+    before = sorted(tmp_path.rglob("*"))
+    publish.check_writable(folder)
+    assert sorted(tmp_path.rglob("*")) == before

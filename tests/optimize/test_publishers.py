@@ -232,7 +232,7 @@ def test_a_read_only_target(build, mount):
     outcome = Publisher(artifact, build("0"), root).outcome()
     assert outcome == f"WriteError: {root / FOLDER}: cannot be written (Read-only file system)"
     with pytest.raises(PublishError, match="Read-only"):
-        publish.check_writable(root / "qa")
+        publish.check_writable(root / FOLDER)
 
 
 def test_found_on_a_read_only_target(build, mount):

@@ -37,14 +37,25 @@ def test_a_missing_tokenizer_is_found(make_artifact):
         load_spec(folder)
 
 
-def test_a_missing_folder(tmp_path):
-    with pytest.raises(ArtifactError, match="does not exist"):
-        load_spec(tmp_path / "nowhere")
+@pytest.mark.parametrize("name", ["nowhere", "empty"])
+def test_nothing_there_yet(name, tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ArtifactError) as caught:
+        load_spec(tmp_path / name)
+    text = f"{tmp_path / name}: no artifact there yet; is the optimize job done?"
+    assert str(caught.value) == text
 
 
-def test_an_empty_folder(tmp_path):
+def test_a_folder_of_something_else(tmp_path):
+    (tmp_path / "other").write_text("")
     with pytest.raises(ArtifactError, match="is the artifact published"):
         load_spec(tmp_path)
+
+
+def test_no_folder(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ArtifactError, match=r"file: cannot be read \(Not a directory\)"):
+        load_spec(tmp_path / "file")
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,27 @@ def test_variables_of_kubernetes_services_are_ignored():
     assert read_settings({}, injected) == Settings()
 
 
+@pytest.mark.parametrize("service", ["predictor", "qa-predictor", "loadtest-2"])
+def test_variables_of_services_whose_names_begin_as_ours_do(service):
+    name = f"{PREFIX}{service.upper().replace('-', '_')}"
+    injected = {
+        f"{name}_SERVICE_HOST": "10.0.0.1",
+        f"{name}_SERVICE_PORT": "80",
+        f"{name}_SERVICE_PORT_GRPC_PORT": "81",
+        f"{name}_PORT": "tcp://10.0.0.1:80",
+        f"{name}_PORT_80_TCP": "tcp://10.0.0.1:80",
+        f"{name}_PORT_80_TCP_PROTO": "tcp",
+        f"{name}_PORT_80_TCP_PORT": "80",
+        f"{name}_PORT_80_TCP_ADDR": "10.0.0.1",
+    }
+    assert read_settings({}, injected) == Settings()
+
+
+def test_a_misspelt_port_is_no_service():
+    with pytest.raises(StartupError, match="SPANSERVE_HTTP_PORT names no setting"):
+        read_settings({}, {"SPANSERVE_HTTP_PORT": "8080"})
+
+
 @pytest.mark.parametrize("given", [{"threads": "-1"}, {"threads": "many"}, {"session": "x"}])
 def test_a_bad_value_is_named(given):
     with pytest.raises(StartupError, match=f"setting {next(iter(given))}:"):
