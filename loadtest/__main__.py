@@ -64,14 +64,14 @@ def _compare(arguments: Sequence[str], others: Sequence[str], options: Any) -> i
 
 
 class _Parser(argparse.ArgumentParser):
-    """Shows the options that Locust's parser will take: their variables, and no more secrets."""
+    """Shows the options that Locust's parser will take: and their variables."""
 
     def add_argument_group(self, *args: Any, **kwargs: Any) -> Any:
         group = super().add_argument_group(*args, **kwargs)
         add = group.add_argument
 
         def add_argument(
-            *names: str, env_var: str | None = None, is_secret: bool = False, **settings: Any
+            *names: str, env_var: str | None = None, **settings: Any
         ) -> argparse.Action:
             if env_var:
                 settings["help"] += f" [{env_var}]"

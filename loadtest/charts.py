@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from loadtest.results import Result, Row, TargetResult
 from loadtest.svg import Series, line_chart
 
+CHARTS = ("latency", "throughput", "soak")
 _LATENCY = "latency (ms)"
 
 

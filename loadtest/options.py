@@ -10,7 +10,9 @@ from loadtest.errors import OptionError
 SCENARIOS = ("latency-table", "throughput", "open-loop", "mixed", "soak", "spike")
 PROTOCOLS = ("v2", "v2-binary", "v1", "grpc")
 DEFAULT_LENGTHS = "8,16,32,64,128,256,384,512"
-DEFAULT_USERS = 4
+_NOT_IN_WEB_UI = (
+    "--targets", "--token", "--tokenizer", "--questions", "--results", "--results-dir",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -61,21 +63,24 @@ class Options:
     @property
     def users(self) -> int:
         """Concurrent users of the closed loops, Locust's own --users."""
-        return self.num_users or DEFAULT_USERS
+        return self.num_users or 1
 
 
 def add_options(parser: Any) -> None:
     """Add the options to Locust's parser, each with its LOADTEST_ environment variable."""
     group: Any = None
 
-    def add(flag: str, default: Any, kind: Any, metavar: str, text: str, **settings: Any) -> None:
+    def add(flag: str, default: Any, kind: Any, metavar: str, text: str) -> None:
         if default not in ("", 0):
             shown = default if isinstance(default, str) else f"{default:g}"
             text += f" Defaults to {shown}."
-        group.add_argument(
-            flag, env_var=variable(flag), default=default, type=kind, metavar=metavar, help=text,
-            **settings,
-        )  # fmt: skip
+        action = group.add_argument(
+            flag, env_var=variable(flag), default=default, type=kind, metavar=metavar, help=text
+        )
+        # Locust shows no option of a group in its web UI unless told so. A secret is not sent to
+        # browsers, nor do they name files.
+        action.include_in_web_ui = flag not in _NOT_IN_WEB_UI
+        action.is_secret = action.is_required = action.is_multiple = False
 
     group = parser.add_argument_group("Load test: what is asked")
     add(
@@ -109,7 +114,7 @@ def add_options(parser: Any) -> None:
         "<name>",
         "Host header (gRPC: authority) to send, for a gateway that routes by it.",
     )
-    add("--token", "", str, "<token>", "Bearer token to send.", is_secret=True)
+    add("--token", "", str, "<token>", "Bearer token to send.")
     add(
         "--tokenizer",
         "",

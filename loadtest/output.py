@@ -4,7 +4,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from loadtest.charts import charts_of
+from loadtest.charts import CHARTS, charts_of
 from loadtest.errors import LoadTestError
 from loadtest.options import Options
 from loadtest.overhead import measure_overhead
@@ -34,6 +34,10 @@ class Output:
         """Opens the file of all requests; raises ResultError."""
         self._options = options
         self._folder = Path(options.results_dir) if options.results_dir else None
+        if self._folder:
+            for name in CHARTS:
+                # Of a test before: it would stand beside figures that are not its own.
+                (self._folder / f"{name}.svg").unlink(missing_ok=True)
         self.records = RecordFile(self._folder / RECORDS) if self._folder else None
 
     def measure_overhead(self, recording: Recording, targets: Sequence[Target]) -> None:
