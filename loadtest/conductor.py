@@ -74,13 +74,13 @@ class Conductor:
 
     def stop(self) -> None:
         """Has the generators stop and tell what they have, for a test that is stopped early."""
-        count = self._recording.requests
-        self._recording.faults.append(f"stopped early, after {count} requests")
         if self._phase is not None:
             phase = self._phase
             self._send({"do": "pause"})
             with contextlib.suppress(_CutShort):
                 self._wait(lambda: self._all_over(phase), seconds=2.0, complete=False)
+        count = self._recording.requests
+        self._recording.faults.append(f"stopped early, after {count} requests")
 
     def hear(self, what: str, data: dict[str, Any]) -> None:
         """What a generator tells."""

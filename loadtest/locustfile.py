@@ -16,9 +16,9 @@ from locust import LoadTestShape, User, events, task
 from locust.env import Environment
 from locust.runners import LocalRunner, WorkerRunner
 
-# Locust makes only the working directory and this file's own folder importable. Appended rather
-# than inserted, because Locust takes the first entry off again once this file is loaded.
-sys.path.append(str(Path(__file__).resolve().parents[1]))
+# Locust makes only the working directory and this file's own folder importable. Second, because
+# Locust takes the first entry off again once this file is loaded, and before any other copy.
+sys.path.insert(1, str(Path(__file__).resolve().parents[1]))
 
 from loadtest.conductor import Conductor
 from loadtest.errors import LoadTestError, OptionError, ResultError

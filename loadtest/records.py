@@ -4,7 +4,6 @@ import csv
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from loadtest.errors import ResultError
@@ -85,17 +84,6 @@ class RecordFile:
             self._file.flush()
         except OSError as error:
             raise ResultError(f"cannot write {self._path}: {error.strerror}") from error
-
-    def __enter__(self) -> "RecordFile":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Closes the file."""

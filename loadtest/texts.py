@@ -16,7 +16,7 @@ from loadtest.prompts import Prompt
 from loadtest.words import WORDS
 
 LONGEST_QUESTION = 12
-_CHUNK = 32
+_CHUNK, _ENOUGH = 32, 128
 _FIRST = WORDS[0]
 _DRAWS, _REPAIRS = 20, 50
 
@@ -133,7 +133,7 @@ def calibrated(probe: Probe) -> OneTokenTexts | None:
         return None
     found: list[str] = []
     chunks = _batched(WORDS, _CHUNK)
-    while chunks:
+    while chunks and len(found) < _ENOUGH:
         chunk = chunks.pop(0)
         if probe(Prompt(_FIRST, " ".join([_FIRST, *chunk]))) == shortest + len(chunk):
             found += chunk
