@@ -1,4 +1,4 @@
-"""The charts: well formed, in both colour schemes, with every series, and only where there is any."""
+"""The charts: well formed, for light and dark, with every series, and only where there is any."""
 
 from __future__ import annotations
 
