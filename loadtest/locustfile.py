@@ -44,6 +44,7 @@ class State:
     leading: gevent.Greenlet | None = None
     recording: Recording | None = None
     output: Output | None = None
+    refused: bool = False
     failed: bool = False
     text: str = ""
 
@@ -74,7 +75,7 @@ class UsersOfThePhase(LoadTestShape):
     def tick(self) -> tuple[int, float] | None:
         """What Locust asks for every second; None ends the test."""
         if state.conductor is None:
-            return 1, 100.0
+            return None if state.refused else (1, 100.0)
         return None if state.conductor.over else (state.conductor.users, 100.0)
 
 
@@ -101,7 +102,7 @@ def begin(environment: Environment, **_: Any) -> None:
     runner = environment.runner
     if isinstance(runner, WorkerRunner):
         return
-    state.failed, state.text = False, ""
+    state.failed, state.refused, state.text = False, False, ""
     if environment.parsed_options.headless:
         # Locust takes SIGTERM only once a headless shape has ended: without this, a cancelled test
         # would lose what it measured.
@@ -114,8 +115,7 @@ def begin(environment: Environment, **_: Any) -> None:
     except LoadTestError as error:
         # Only the web UI comes here: its form is not checked before.
         sys.stderr.write(f"loadtest: {error}\n")
-        state.recording, state.failed = None, True
-        gevent.spawn(runner.stop)
+        state.recording, state.failed, state.refused = None, True, True
         return
     state.output.measure_overhead(state.recording, targets)
     state.conductor = Conductor(
@@ -180,6 +180,7 @@ def finish(environment: Environment, **_: Any) -> None:
         state.generator.close()
         state.generator = None
     state.conductor = state.leading = state.recording = state.output = None
+    state.refused = False
     if recording is None or output is None:
         return
     result = recording.result()

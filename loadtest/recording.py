@@ -64,7 +64,9 @@ class Recording:
             seconds -= segment.seconds
             if segment.row and spent:
                 for target in phase.targets:
-                    self._targets[target].rows[segment.row].seconds += spent
+                    rows = self._targets[target].rows
+                    if segment.row in rows:
+                        rows[segment.row].seconds += spent
 
     def lost(self, target: str) -> bool:
         """Whether the target answers no more."""
@@ -72,11 +74,15 @@ class Recording:
 
     def rate_of(self, target: str, row: str) -> float:
         """Right answers per second in a row."""
-        return self._targets[target].rows[row].row(row).rate
+        rows = self._targets[target].rows
+        return rows[row].row(row).rate if row in rows else 0.0
 
     def progress(self, target: str, row: str) -> str:
         """A row's figures so far, in a few words."""
-        figures = self._targets[target].rows[row].row(row)
+        rows = self._targets[target].rows
+        if row not in rows:
+            return "nothing"
+        figures = rows[row].row(row)
         latency = f"mean {figures.client.mean:.2f} ms, " if figures.client else ""
         failed = f", {figures.failed} failed" if figures.failed else ""
         return f"{latency}{figures.requests} requests, {figures.rate:.1f}/s{failed}"

@@ -241,6 +241,8 @@ def test_web_ui_outlives_its_tests_and_takes_options(server: QAServer, tmp_path:
             ({"lengths": "8,16"}, [8] * 7 + [16] * 7),
             ({"lengths": "8, 12", "requests_per_length": "1"}, [8] * 3 + [12] * 3),
         ):
+            # Locust says that it has stopped a little before it takes another test.
+            time.sleep(1)
             data = urllib.parse.urlencode(form).encode()
             urllib.request.urlopen(f"{url}/swarm", data=data, timeout=5).close()
             wait_for(lambda lengths=lengths: server.lengths[-len(lengths) :] == lengths)
