@@ -1,11 +1,12 @@
 """The load test's own command-line options, added to Locust's."""
 
 import argparse
-import math
 from dataclasses import dataclass, fields
+from types import SimpleNamespace
 from typing import Any
 
 from loadtest.errors import OptionError
+from loadtest.option_values import at_least, lengths, name, not_negative, one_of, positive, share
 
 SCENARIOS = ("latency-table", "throughput", "open-loop", "mixed", "soak", "spike")
 PROTOCOLS = ("v2", "v2-binary", "v1", "grpc")
@@ -102,11 +103,11 @@ def add_options(parser: Any) -> None:
     add(
         "--protocol",
         "v2",
-        _one_of(PROTOCOLS),
+        one_of(PROTOCOLS),
         "<protocol>",
         f"What the target speaks: {', '.join(PROTOCOLS)}.",
     )
-    add("--model-name", "qa", _name, "<name>", "Model to ask.")
+    add("--model-name", "qa", name, "<name>", "Model to ask.")
     add(
         "--host-header",
         "",
@@ -134,14 +135,14 @@ def add_options(parser: Any) -> None:
     add(
         "--scenario",
         "latency-table",
-        _one_of(SCENARIOS),
+        one_of(SCENARIOS),
         "<name>",
         f"What to do: {', '.join(SCENARIOS)}.",
     )
     add(
         "--lengths",
         "",
-        _lengths,
+        lengths,
         "<n,n,...>",
         "Sequence lengths in tokens, special tokens included. latency-table measures them in this "
         f"order, {DEFAULT_LENGTHS} by default; the other scenarios draw from them, by default "
@@ -236,7 +237,7 @@ def add_options(parser: Any) -> None:
     add(
         "--max-error-rate",
         0.0,
-        _share,
+        share,
         "<share>",
         "Highest share of requests that failed, 0 to 1. Defaults to 0.",
     )
@@ -281,87 +282,26 @@ def options_from(namespace: argparse.Namespace) -> Options:
     """
     values = {field.name: getattr(namespace, field.name) for field in fields(Options)}
     values["num_users"] = values["num_users"] or 0
-    checks = {
-        "scenario": _one_of(SCENARIOS),
-        "protocol": _one_of(PROTOCOLS),
-        "lengths": _lengths,
-        "max_error_rate": _share,
-        **dict.fromkeys(("request_timeout", "duration", "rate", "step_seconds"), positive),
-        **dict.fromkeys(("spike_factor", "spike_seconds"), positive),
-        **dict.fromkeys(("settle", "max_p99", "min_rate"), not_negative),
-        **dict.fromkeys(("requests_per_length", "rounds", "max_users"), at_least(1)),
-        "max_in_flight": at_least(1),
-        **dict.fromkeys(("warmup", "max_length"), at_least(0)),
-    }
-    for name, check in checks.items():
+    kinds = _Kinds()
+    add_options(kinds)
+    for dest, parse in kinds.of.items():
         try:
-            values[name] = check(str(values[name]))
-        except argparse.ArgumentTypeError as error:
-            raise OptionError(f"--{name.replace('_', '-')}: {error}") from error
+            values[dest] = parse(str(values[dest]))
+        except (argparse.ArgumentTypeError, ValueError) as error:
+            raise OptionError(f"--{dest.replace('_', '-')}: {error}") from error
     return Options(**values)
 
 
-def _name(text: str) -> str:
-    if not text.strip():
-        raise argparse.ArgumentTypeError("the model needs a name")
-    return text.strip()
+class _Kinds:
+    """Looks like a parser, and keeps what each option's value is parsed with."""
 
+    def __init__(self) -> None:
+        self.of: dict[str, Any] = {}
 
-def _one_of(names: tuple[str, ...]) -> Any:
-    def parse(text: str) -> str:
-        if text not in names:
-            raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(names)}")
-        return text
+    def add_argument_group(self, _: str) -> "_Kinds":
+        return self
 
-    return parse
-
-
-def _lengths(text: str) -> str:
-    lengths: list[int] = []
-    for part in text.split(",") if text.strip() else []:
-        length = at_least(1)(part)
-        if length in lengths:
-            raise argparse.ArgumentTypeError(f"{length} is there twice")
-        lengths.append(length)
-    return ",".join(map(str, lengths))
-
-
-def at_least(minimum: int) -> Any:
-    """A parser of whole numbers from a minimum on."""
-
-    def parse(text: str) -> int:
-        try:
-            number = int(text)
-        except ValueError:
-            raise argparse.ArgumentTypeError(f"{text.strip()!r} is not a whole number") from None
-        if number < minimum:
-            raise argparse.ArgumentTypeError(f"at least {minimum}, not {number}")
-        return number
-
-    return parse
-
-
-def positive(text: str) -> float:
-    """A number above 0."""
-    number = not_negative(text)
-    if number == 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
-    return number
-
-
-def not_negative(text: str) -> float:
-    """A number from 0 on."""
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not (math.isfinite(number) and number >= 0):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 on")
-    return number
-
-
-def _share(text: str) -> float:
-    share = not_negative(text)
-    if share > 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a share from 0 to 1")
-    return share
+    def add_argument(self, flag: str, **settings: Any) -> SimpleNamespace:
+        if "type" in settings:
+            self.of[flag.removeprefix("--").replace("-", "_")] = settings["type"]
+        return SimpleNamespace()
