@@ -55,6 +55,7 @@ class Conductor:
         self._send = send
         self._workers = 0
         self._phase: Phase | None = None
+        self._begun: float | None = None
         self._over: set[tuple[int, int]] = set()
         self._row = ""
         recording.expect(targets)
@@ -68,12 +69,14 @@ class Conductor:
             for phase in plan(self._options, names, self._recording):
                 self._do(phase)
         except (_CutShort, ResultError) as error:
+            self._count_time()
             self._recording.faults.append(str(error))
         finally:
             self.over = True
 
     def stop(self) -> None:
         """Has the generators stop and tell what they have, for a test that is stopped early."""
+        self._count_time()
         if self._phase is not None:
             phase = self._phase
             self._send({"do": "pause"})
@@ -107,7 +110,7 @@ class Conductor:
         if phase.kind in (CLOSED, OPEN):
             row = next(segment.row for segment in phase.segments if segment.row)
             logger.info("%s, %s: %.0f s", phase.targets[0], row, phase.seconds)
-        begun = time.monotonic()
+        self._begun = time.monotonic()
         message = {"do": "begin", "phase": phase.message(), "sources": self.users}
         if phase.kind == PREPARE:
             targets = [dataclasses.asdict(target) for target in self._targets]
@@ -123,11 +126,10 @@ class Conductor:
             self._show_row("")
         else:
             self._wait(lambda: self._all_lost(phase), phase.seconds, complete=False)
-        spent = time.monotonic() - begun
+        self._count_time()
         self._send({"do": "pause"})
         # What is in flight has its timeout, and what waits to be sent has one before.
         self._wait(lambda: self._all_over(phase), 2 * timeout + 10)
-        self._recording.phase_over(phase, spent)
         for name in phase.targets if phase.kind != SEQUENTIAL else []:
             for row in dict.fromkeys(segment.row for segment in phase.segments if segment.row):
                 logger.info("%s, %s: %s", name, row, self._recording.progress(name, row))
@@ -150,6 +152,12 @@ class Conductor:
                 shown = now
                 logger.info("%d requests so far", self._recording.requests)
             gevent.sleep(min(_LOOK_SECONDS, max(begun + seconds - now, 0.001)))
+
+    def _count_time(self) -> None:
+        """Counts the time of the phase for its rows, once."""
+        if self._phase is not None and self._begun is not None:
+            self._recording.phase_over(self._phase, time.monotonic() - self._begun)
+        self._begun = None
 
     def _all_over(self, phase: Phase) -> bool:
         done = {worker for number, worker in self._over if number == phase.number}

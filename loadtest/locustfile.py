@@ -198,10 +198,15 @@ def finish(environment: Environment, **_: Any) -> None:
 
 
 def decide_exit_code(environment: Environment, **_: Any) -> None:
-    """Exit with 1 when the last test failed; the web UI's SIGTERM comes here first."""
+    """Exit with 1 when the last test failed; the web UI's SIGTERM comes here first.
+
+    Locust's own verdict is 1 after any failed request, also of those that the bounds allow.
+    """
     finish(environment)
     if state.failed:
         environment.process_exit_code = 1
+    elif not environment.runner.exceptions:
+        environment.process_exit_code = 0
 
 
 def show_text(**_: Any) -> None:

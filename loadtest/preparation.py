@@ -1,13 +1,15 @@
 """What is found out of a target before it is measured."""
 
+import contextlib
 import json
 import random
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from loadtest.client import Client
 from loadtest.clients import make_client
-from loadtest.errors import AnswerError, OptionError, WrongError
+from loadtest.errors import AnswerError, OptionError, RefusedError, WrongError
 from loadtest.options import Options
 from loadtest.phases import lengths_of_table, longest_length
 from loadtest.prompts import Prompt
@@ -16,6 +18,7 @@ from loadtest.targets import Target
 from loadtest.texts import Texts, TokenizerTexts, assumed, calibrated
 
 _POOL = 1000
+_RETRIES, _RETRY_SECONDS = 4, 0.5
 
 
 @dataclass
@@ -53,7 +56,7 @@ def prepare(target: Target, options: Options) -> Prepared:
 def _texts(target: Target, client: Client, notes: list[str]) -> Texts:
     if target.tokenizer:
         return TokenizerTexts(Path(target.tokenizer))
-    found = calibrated(lambda prompt: client.infer(prompt).sequence_length)
+    found = calibrated(lambda prompt: _count(client, prompt))
     if found:
         return found
     notes.append(
@@ -71,7 +74,7 @@ def _limit(target: Target, texts: Texts, client: Client, options: Options, notes
         texts.make(min(asked), random.Random(0))
     longest = longest_length(options, known)
     try:
-        seen = client.infer(texts.make(longest, random.Random(options.seed))).sequence_length
+        seen = _count(client, texts.make(longest, random.Random(options.seed)))
     except AnswerError as error:
         raise AnswerError(f"it refuses a text of {longest} tokens: {error}") from error
     if seen is None:
@@ -85,6 +88,15 @@ def _limit(target: Target, texts: Texts, client: Client, options: Options, notes
     if seen < longest:
         _refuse_longer(asked, seen)
     return min(seen, longest) if seen < longest else max(known, longest)
+
+
+def _count(client: Client, prompt: Prompt) -> int | None:
+    """The target's own token count; one that is busy for the moment is asked again."""
+    for _ in range(_RETRIES):
+        with contextlib.suppress(RefusedError):
+            return client.infer(prompt).sequence_length
+        time.sleep(_RETRY_SECONDS)
+    return client.infer(prompt).sequence_length
 
 
 def _asked(options: Options) -> list[int]:

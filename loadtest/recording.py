@@ -30,7 +30,8 @@ class Recording:
 
     def expect(self, targets: Sequence[Target]) -> None:
         """Says what is measured, in the order of the tables."""
-        self._targets = {target.name: _Target(target) for target in targets}
+        sequential = self._options.scenario == "latency-table"
+        self._targets = {target.name: _Target(target, sequential) for target in targets}
 
     def add(self, record: Record) -> None:
         """One request."""
@@ -64,9 +65,7 @@ class Recording:
             seconds -= segment.seconds
             if segment.row and spent:
                 for target in phase.targets:
-                    rows = self._targets[target].rows
-                    if segment.row in rows:
-                        rows[segment.row].seconds += spent
+                    self._targets[target].seconds[segment.row] += spent
 
     def lost(self, target: str) -> bool:
         """Whether the target answers no more."""
@@ -74,15 +73,14 @@ class Recording:
 
     def rate_of(self, target: str, row: str) -> float:
         """Right answers per second in a row."""
-        rows = self._targets[target].rows
-        return rows[row].row(row).rate if row in rows else 0.0
+        found = self._targets[target].row(row)
+        return found.rate if found else 0.0
 
     def progress(self, target: str, row: str) -> str:
         """A row's figures so far, in a few words."""
-        rows = self._targets[target].rows
-        if row not in rows:
+        figures = self._targets[target].row(row)
+        if figures is None:
             return "nothing"
-        figures = rows[row].row(row)
         latency = f"mean {figures.client.mean:.2f} ms, " if figures.client else ""
         failed = f", {figures.failed} failed" if figures.failed else ""
         return f"{latency}{figures.requests} requests, {figures.rate:.1f}/s{failed}"
@@ -112,14 +110,21 @@ class Recording:
 class _Target:
     """One target's part of the recording."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, sequential: bool) -> None:
         self.requests = 0
         self.outcomes: Counter[str] = Counter()
         self.lost = ""
         self.notes: list[str] = []
         self.failures: list[str] = []
         self.rows: dict[str, _Row] = defaultdict(_Row)
+        self.seconds: dict[str, float] = defaultdict(float)
         self._target = target
+        self._sequential = sequential
+
+    def row(self, name: str) -> Row | None:
+        if name not in self.rows:
+            return None
+        return self.rows[name].row(name, None if self._sequential else self.seconds[name])
 
     def result(self) -> TargetResult:
         return TargetResult(
@@ -132,7 +137,7 @@ class _Target:
             lost=self.lost,
             notes=list(self.notes),
             failures=list(self.failures),
-            rows=[row.row(name) for name, row in self.rows.items()],
+            rows=[row for name in self.rows if (row := self.row(name))],
         )
 
 
@@ -141,7 +146,6 @@ class _Row:
 
     def __init__(self) -> None:
         self.requests = self.failed = self.answers_within = 0
-        self.seconds = 0.0
         self.tokens: set[int] = set()
         self.latencies_ms = array("d")
         self.server_ms = array("d")
@@ -162,10 +166,10 @@ class _Row:
             for stage, duration_ms in record.server_ms.items():
                 self.stages_ms[stage] += duration_ms
 
-    def row(self, name: str) -> Row:
-        # Sequential requests fill no time that was planned, but their own.
-        sequential = not self.seconds
-        seconds = sum(self.latencies_ms) / 1e3 if sequential else self.seconds
+    def row(self, name: str, seconds: float | None) -> Row:
+        """The figures of so many seconds; of None where the requests fill no time but their own."""
+        sequential = seconds is None
+        seconds = sum(self.latencies_ms) / 1e3 if seconds is None else seconds
         answers = len(self.latencies_ms) if sequential else self.answers_within
         return Row(
             name=name,

@@ -209,6 +209,27 @@ def test_vanishing_target(tmp_path: Path, scenario: str) -> None:
     assert f"of {target.requests} requests failed" in errors
 
 
+def test_failures_within_the_bounds_pass_and_a_slow_p99_does_not(
+    server: QAServer, tmp_path: Path
+) -> None:
+    def answer(length: int) -> Answer:
+        refused = measured(server) and len(server.lengths) % 10 == 0
+        return (429, {"error": "full"}) if refused else server.right_answer(length)
+
+    server.answer = answer
+    load = ("--headless", "--host", server.url, "--scenario", "mixed", "--lengths", "16", "-u", "2")
+    short = ("--duration", "1", "--settle", "0", "--max-error-rate", "0.5")
+    done = run(command(*load, *short), tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "Passed." in done.stdout
+    assert "HTTP 429: full" in done.stderr, "in Locust's own table of errors"
+    done = run(command(*load, *short, "--max-p99", "0.001"), tmp_path)
+    assert done.returncode == 1
+    (line,) = error_lines(done)
+    assert "2 users: p99" in line
+    assert "at most 0.001" in line
+
+
 def test_results_that_cannot_be_written_end_before_the_first_request(
     server: QAServer, tmp_path: Path
 ) -> None:
@@ -318,6 +339,34 @@ def test_distributed_load_is_merged(server: QAServer, tmp_path: Path) -> None:
     sent = len(server.lengths) - 2 * probes_of_one(server)
     assert target.requests == sent
     assert all(row.requests > 0 and row.client for row in target.rows)
+
+
+def test_lost_worker_ends_the_test_and_keeps_what_was_measured(
+    server: QAServer, tmp_path: Path
+) -> None:
+    port = str(free_port())
+    leading = command(
+        *("--headless", "--host", server.url, "--master", "--master-bind-host", "127.0.0.1"),
+        *("--master-bind-port", port, "--expect-workers", "2", "--results", "result.json"),
+        *("--scenario", "mixed", "--duration", "300", "--settle", "0", "-u", "2"),
+    )
+    worker = command("--worker", "--master-host", "127.0.0.1", "--master-port", port)
+    with (
+        started(leading, tmp_path, stderr=subprocess.PIPE) as master,
+        started(worker, tmp_path, stderr=subprocess.STDOUT) as first,
+        started(worker, tmp_path, stderr=subprocess.STDOUT) as second,
+    ):
+        wait_for(lambda: len(server.lengths) > 500)
+        first.kill()
+        _, errors = master.communicate(timeout=LIMIT_S)
+        second.communicate(timeout=LIMIT_S)
+    assert master.returncode == 1
+    assert "loadtest: 1 of 2 workers were lost" in errors
+    (target,) = read_result(tmp_path / "result.json").targets
+    (row,) = target.rows
+    assert row.requests > 100
+    assert 0 < row.seconds < 300
+    assert row.rate > 0
 
 
 def probes_of_one(server: QAServer) -> int:

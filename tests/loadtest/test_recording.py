@@ -78,6 +78,7 @@ def test_rate_under_load_counts_the_answers_within_the_time() -> None:
         record("", ended_row="4 users"),
         record("4 users", ended_row=""),
         failure(row="4 users", ended_row="4 users"),
+        arguments=("--scenario", "mixed"),
     )
     segments = [Segment("", 1.0), Segment("4 users", 4.0)]
     recording.phase_over(Phase(1, CLOSED, ["a"], 4, segments), 6.0)
@@ -87,7 +88,7 @@ def test_rate_under_load_counts_the_answers_within_the_time() -> None:
 
 
 def test_a_phase_that_is_cut_short_counts_as_long_as_it_was() -> None:
-    recording = recording_of(record("x"))
+    recording = recording_of(record("x"), arguments=("--scenario", "soak"))
     segments = [Segment("", 1.0), Segment("x", 4.0), Segment("y", 4.0)]
     recording.phase_over(Phase(1, CLOSED, ["a"], 4, segments), 3.0)
     rows = recording.result().targets[0].rows
@@ -166,14 +167,17 @@ def test_records_survive_the_way_to_another_process() -> None:
             ["no step has a p99 of at most 9 ms"],
         ),
         (
-            ("--scenario", "throughput", "--min-rate", "300", "--max-p99", "9"),
+            ("--scenario", "throughput", "--min-rate", "3", "--max-p99", "9"),
             [record("1 user", 5.0), record("2 users", 50.0)],
-            ["1 user: 200.00 answers/s, at least 300"],
+            ["1 user: 2.00 answers/s, at least 3"],
         ),
     ],
 )
 def test_bounds(arguments: tuple[str, ...], records: list[Record], broken: list[str]) -> None:
-    result = result_of(*records, arguments=arguments)
+    recording = recording_of(*records, arguments=arguments)
+    segments = [Segment(row, 0.5) for row in dict.fromkeys(each.row for each in records)]
+    recording.phase_over(Phase(1, CLOSED, ["a"], 1, segments), 100.0)
+    result = recording.result()
     assert len(result.broken) == len(broken), result.broken
     for line, words in zip(result.broken, broken, strict=True):
         assert line.startswith(f"a: {words}")
