@@ -30,13 +30,14 @@ def _by_length(result: Result, conditions: str) -> dict[str, str]:
 def _by_throughput(result: Result, conditions: str) -> dict[str, str]:
     lines = _p50_and_p99(result.targets, lambda row, _: row.rate)
     heading = "Latency by throughput: p50, and p99 dashed"
-    return {"throughput": line_chart(heading, conditions, "answers per second", _LATENCY, lines)}
+    axes = ("answers per second", _LATENCY)
+    return {"throughput": line_chart(heading, conditions, *axes, lines, x_linear=True)}
 
 
 def _over_time(result: Result, conditions: str) -> dict[str, str]:
     lines = _p50_and_p99(result.targets, lambda row, number: row.seconds * (number + 1))
     heading = "Latency over time: p50, and p99 dashed"
-    return {"soak": line_chart(heading, conditions, "seconds", _LATENCY, lines)}
+    return {"soak": line_chart(heading, conditions, "seconds", _LATENCY, lines, x_linear=True)}
 
 
 def _p50_and_p99(

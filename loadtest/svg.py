@@ -40,12 +40,21 @@ class Series:
 
 
 def line_chart(
-    heading: str, conditions: str, x_label: str, y_label: str, series: Sequence[Series]
+    heading: str,
+    conditions: str,
+    x_label: str,
+    y_label: str,
+    series: Sequence[Series],
+    *,
+    x_linear: bool = False,
 ) -> str:
-    """A chart of at least one point; values from 0 on, series of one name drawn alike."""
+    """A chart of at least one point; values from 0 on, series of one name drawn alike.
+
+    Axes are logarithmic where values are far apart, the first one unless it is to be linear.
+    """
     xs = [x for line in series for x, _ in line.points]
     ys = [y for line in series for _, y in line.points]
-    across = _Axis(xs, _LEFT, _WIDTH - _RIGHT)
+    across = _Axis(xs, _LEFT, _WIDTH - _RIGHT, linear=x_linear)
     up = _Axis(ys, _HEIGHT - _BOTTOM, _TOP)
     parts = [_text(12, 22, heading, "ink", size=14, weight="bold"), _text(12, 40, conditions)]
     parts += _grid(across, up, x_label, y_label)
@@ -65,10 +74,12 @@ def line_chart(
 class _Axis:
     """Values along an axis, from one pixel to another: from 0, or logarithmic where far apart."""
 
-    def __init__(self, values: Sequence[float], begin: float, end: float) -> None:
+    def __init__(
+        self, values: Sequence[float], begin: float, end: float, *, linear: bool = False
+    ) -> None:
         low, high = min(values), max(values) or 1.0
         self._begin, self._end = begin, end
-        self._log = low > 0 and high / low >= _SPREAD
+        self._log = not linear and low > 0 and high / low >= _SPREAD
         if self._log:
             self._low, self._high = low / 1.15, high * 1.15
         else:

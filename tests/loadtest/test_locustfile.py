@@ -294,6 +294,37 @@ def test_sigterm_keeps_what_was_measured(server: QAServer, tmp_path: Path) -> No
     assert rows_of(results) == {"8 tokens": 5}
 
 
+@pytest.mark.parametrize(
+    ("scenario", "rows"),
+    [
+        ("soak", [f"{0.2 * n:g} to {0.2 * (n + 1):g} s" for n in range(10)]),
+        ("spike", ["before", "spike", "after"]),
+    ],
+)
+def test_rows_over_time(server: QAServer, tmp_path: Path, scenario: str, rows: list[str]) -> None:
+    arguments = command(
+        *("--headless", "--host", server.url, "--scenario", scenario, "--rate", "40"),
+        *("--duration", "2", "--spike-seconds", "2", "--spike-factor", "5", "--settle", "0.5"),
+        *("--results-dir", "results", "--no-overhead"),
+    )
+    done = run(arguments, tmp_path)
+    assert done.returncode == 0, done.stderr
+    (target,) = read_result(tmp_path / "results" / "summary.json").targets
+    assert [row.name for row in target.rows] == rows
+    assert (tmp_path / "results" / "soak.svg").is_file() == (scenario == "soak")
+    lines = list(csv.DictReader((tmp_path / "results" / "requests.csv").read_text().splitlines()))
+    assert len(lines) == target.requests
+    # Lengths are like SQuAD's unless given, and counted right by both sides.
+    assert len({line["tokens"] for line in lines}) > 10
+    assert all(line["tokens"] == line["tokens_seen"] for line in lines)
+    if scenario == "spike":
+        before, spike, after = (row.requests for row in target.rows)
+        # Poisson: 80 ± 9, 400 ± 20 and 80 ± 9.
+        assert abs(before - 80) < 5 * 9
+        assert abs(spike - 400) < 5 * 20
+        assert abs(after - 80) < 5 * 9
+
+
 def distributed(server: QAServer, folder: Path, *options: str) -> tuple[str, Result]:
     """One master and two workers, each a process; what the master said, and the result."""
     port = str(free_port())

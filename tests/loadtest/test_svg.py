@@ -33,6 +33,8 @@ def test_every_series_is_named_and_drawn() -> None:
     assert root.find(f"{SVG}desc") is not None
     # 8 to 512 and 1 to 80 are far apart: logarithmic, with round ticks.
     assert {"10", "20", "50", "100", "200", "500"} <= set(found)
+    linear = line_chart("Heading", "conditions", "tokens", "ms", series, x_linear=True)
+    assert {"0", "100", "200", "300", "400", "500"} <= set(texts(linear))
 
 
 @pytest.mark.parametrize(
