@@ -94,6 +94,11 @@ class Generator:
                 self._open(phase, rng)
             else:
                 self._closed(phase, rng)
+        except Exception as error:
+            # Locust would have the user try again, and again.
+            for name in phase.targets:
+                self._lose(name, f"given up, as the load test itself failed: {error}")
+            raise
         finally:
             self._busy -= 1
 
