@@ -56,10 +56,11 @@ def _serve_grpc() -> None:
     response = oip_pb2.ModelInferResponse()
     output = response.outputs.add(name="sequence_length", datatype="INT64", shape=[1])
     output.contents.int64_contents.append(128)
-    answer = response.SerializeToString()
-    handler = grpc.unary_unary_rpc_method_handler(lambda _request, _context: answer)
+    ready = oip_pb2.ModelReadyResponse(ready=True)
+    answers = {"ModelInfer": response, "ModelReady": ready}
     service = grpc.method_handlers_generic_handler(
-        "inference.GRPCInferenceService", {"ModelInfer": handler}
+        "inference.GRPCInferenceService",
+        {name: _always(answer.SerializeToString()) for name, answer in answers.items()},
     )
     server = grpc.server(futures.ThreadPoolExecutor(4))
     server.add_generic_rpc_handlers((service,))
@@ -68,6 +69,10 @@ def _serve_grpc() -> None:
     _say(port)
     sys.stdin.read()
     server.stop(None)
+
+
+def _always(answer: bytes) -> grpc.RpcMethodHandler:
+    return grpc.unary_unary_rpc_method_handler(lambda _request, _context: answer)
 
 
 def _say(port: int) -> None:
