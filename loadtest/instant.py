@@ -57,7 +57,7 @@ def _serve_grpc() -> None:
     output = response.outputs.add(name="sequence_length", datatype="INT64", shape=[1])
     output.contents.int64_contents.append(128)
     ready = oip_pb2.ModelReadyResponse(ready=True)
-    answers = {"ModelInfer": response, "ModelReady": ready}
+    answers: dict[str, Any] = {"ModelInfer": response, "ModelReady": ready}
     service = grpc.method_handlers_generic_handler(
         "inference.GRPCInferenceService",
         {name: _always(answer.SerializeToString()) for name, answer in answers.items()},
