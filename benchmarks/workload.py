@@ -1,9 +1,8 @@
 """Questions and contexts of wanted lengths, and the requests that carry them.
 
-Lengths like SQuAD's: tokens of question and context together are drawn from a log-normal
-distribution with median 150 and σ 0.45 (5 % below about 72, 5 % above about 315), clipped to
-[32, 512]. A context is made of the embedded questions' own paragraphs: from a random sentence on,
-its article's text is repeated word by word until the wanted length is reached. All is seeded.
+Lengths are like SQuAD's, drawn as the load test draws them. A context is made of the embedded
+questions' own paragraphs: from a random sentence on, its article's text is repeated word by word
+until the wanted length is reached. All is seeded.
 """
 
 from __future__ import annotations
@@ -18,13 +17,11 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from benchmarks.load import http_request
+from loadtest.squad import LEAST_TOKENS, MOST_TOKENS, draw_length
 from predictor.types import Question
 
 QUESTIONS = Path(__file__).resolve().parent.parent / "demo" / "data" / "questions.json"
 INFER_PATH = "/v2/models/qa/infer"
-MEDIAN_TOKENS = 150
-SIGMA = 0.45
-LEAST_TOKENS, MOST_TOKENS = 32, 512
 # [CLS] question [SEP] context [SEP]
 _SPECIAL = 3
 
@@ -70,13 +67,7 @@ class Texts:
 
     def lengths(self, count: int) -> list[int]:
         """Token counts, log-normal."""
-        return [
-            round(
-                min(max(MEDIAN_TOKENS * self._random.lognormvariate(0, SIGMA), LEAST_TOKENS),
-                    MOST_TOKENS)
-            )
-            for _ in range(count)
-        ]  # fmt: skip
+        return [draw_length(self._random, LEAST_TOKENS, MOST_TOKENS) for _ in range(count)]
 
     def _from_somewhere(self, words: Sequence[str]) -> Iterator[str]:
         starts = [i + 1 for i, word in enumerate(words[:-1]) if word.endswith((".", "!", "?"))]

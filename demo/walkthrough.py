@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import shutil
 import signal
 import subprocess
@@ -70,23 +71,21 @@ def _walk(output: Path, requests: int) -> None:
     _say("2. Serve the baseline (PyTorch) and the optimized artifact (ONNX Runtime)")
     folders = {"baseline": artifacts / "qa-baseline" / "1", "optimized": artifacts / "qa" / "1"}
     settings = {"baseline": {"session": "optimize.torch_session:TorchSession"}}
-    files = []
     with running(folders, settings, results) as servers:
         _say(f"3. Ask over HTTP (V2): {QUESTION}")
         for server in servers:
             _ask(server)
-        for server in servers:
-            _say(f"4. Load test {server.name}: {requests} sequential requests per sequence length")
-            files.append(results / f"{server.name}.json")
-            _run("locust", "-f", str(ROOT / "loadtest" / "locustfile.py"), "--headless",
-                 "--only-summary", "--host", server.url, "--target-name", server.name,
-                 "--requests-per-length", str(requests), "--results", str(files[-1]),
-                 log=results / f"{server.name}-locust.log")  # fmt: skip
+        _say(f"4. Load test both in turns: {requests} sequential requests per sequence length")
+        targets = [{"name": server.name, "host": server.url} for server in servers]
+        (results / "targets.yaml").write_text(json.dumps({"targets": targets}), "utf-8")
+        _run("loadtest", "compare", "--targets", str(results / "targets.yaml"),
+             "--requests-per-length", str(requests), "--results-dir", str(results / "loadtest"),
+             log=results / "locust.log")  # fmt: skip
 
     _say("5. The journey: what each step changed")
     sys.stdout.write((folders["optimized"] / "report.md").read_text("utf-8") + "\n")
     _say("6. The served speed-up, HTTP included")
-    _run("loadtest", "table", *map(str, files))
+    _run("loadtest", "table", str(results / "loadtest" / "summary.json"))
 
 
 def _ask(server: Server) -> None:

@@ -1,56 +1,99 @@
-"""The result file: its schema, and reading and writing it."""
+"""The result of a test: its schema, and reading and writing it."""
 
 import dataclasses
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-SCHEMA = 1
+from loadtest.errors import ResultError
+from loadtest.stats import Stats
 
-
-class ResultError(Exception):
-    """A result file that cannot be read or written; the message is one line for the user."""
+SCHEMA = 2
 
 
 @dataclass(frozen=True)
 class Row:
-    """The figures of one sequence length; times in milliseconds, None where nothing was measured.
+    """The figures of one row of a target's table; times in milliseconds unless said otherwise.
 
-    `requests` counts the measured requests that were answered rightly, one latency each;
-    `failures` counts the others, warm-up included. `server_ms` has the mean per stage of the
-    Server-Timing header.
+    Attributes:
+        name: What was asked: "128 tokens", "8 users", "20/s", "spike", a part of a soak.
+        tokens: The sequence length, None where lengths are mixed.
+        requests: Requests that were due in this row's time.
+        failed: Those of them that were not answered rightly.
+        seconds: The row's time; of sequential requests, the time spent waiting for answers.
+        rate: Right answers that came in this time, per second.
+        client: Latencies at the client, of the right answers.
+        server: Sums of the stages that the server told of.
+        stages_ms: Mean of each of these stages.
+        late_p99: p99 of the time from when requests were due to when they were sent.
     """
 
-    sequence_length: int
+    name: str
+    tokens: int | None
     requests: int
-    failures: int
-    mean_ms: float | None
-    std_ms: float | None
-    p50_ms: float | None
-    p99_ms: float | None
-    server_ms: dict[str, float]
-    latencies_ms: list[float]
+    failed: int
+    seconds: float
+    rate: float
+    client: Stats | None
+    server: Stats | None
+    stages_ms: dict[str, float]
+    late_p99: float | None
+
+
+@dataclass(frozen=True)
+class TargetResult:
+    """What was measured of one target.
+
+    Attributes:
+        requests: All requests, those in no row included.
+        outcomes: How many ended how, other than with the right answer.
+        lost: Why it was given up, "" where it was not.
+        notes: What a reader of the figures should know.
+        failures: The first messages of failed requests.
+    """
+
+    name: str
+    host: str
+    protocol: str
+    model: str
+    requests: int
+    outcomes: dict[str, int]
+    lost: str
+    notes: list[str]
+    failures: list[str]
+    rows: list[Row]
+
+    @property
+    def failed(self) -> int:
+        """Requests that were not answered rightly."""
+        return sum(self.outcomes.values())
+
+    def row(self, name: str) -> Row | None:
+        """The row of that name."""
+        return next((row for row in self.rows if row.name == name), None)
 
 
 @dataclass(frozen=True)
 class Result:
-    """One run against one target; `started` is ISO 8601 in UTC, `failures` the first messages."""
+    """One test; `started` is ISO 8601 in UTC, `overhead` the client's own latency by protocol.
 
-    target: str
-    host: str
-    model: str
+    `faults` says what went wrong with the test itself, `broken` which bounds were not kept.
+    """
+
+    scenario: str
     started: str
-    requests_per_length: int
-    warmup: int
-    seed: int
-    rows: list[Row]
-    failures: list[str]
+    options: dict[str, Any]
+    overhead: dict[str, Stats]
+    faults: list[str]
+    broken: list[str]
+    targets: list[TargetResult] = field(default_factory=list)
 
-    def row(self, sequence_length: int) -> Row | None:
-        """The row of a sequence length, or None where it was not measured."""
-        return next((row for row in self.rows if row.sequence_length == sequence_length), None)
+    @property
+    def failed(self) -> bool:
+        """Whether the exit code is 1."""
+        return bool(self.faults or self.broken)
 
 
 def write_result(path: Path, result: Result) -> None:
@@ -98,39 +141,24 @@ def read_result(path: Path) -> Result:
     if schema != SCHEMA:
         raise ResultError(f"{path} is not a result of schema {SCHEMA} (its schema: {schema})")
     try:
-        return _result(document)
+        del document["schema"]
+        targets = [_target(target) for target in document["targets"]]
+        overhead = {str(name): _stats(stats) for name, stats in document["overhead"].items()}
+        return Result(**{**document, "targets": targets, "overhead": overhead})
     except KeyError as error:
         raise ResultError(f"{path} is not a whole result: {error} is missing") from error
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, AttributeError) as error:
         raise ResultError(f"{path} is not a whole result: {error}") from error
 
 
-def _result(document: dict[str, Any]) -> Result:
-    return Result(
-        target=str(document["target"]),
-        host=str(document["host"]),
-        model=str(document["model"]),
-        started=str(document["started"]),
-        requests_per_length=int(document["requests_per_length"]),
-        warmup=int(document["warmup"]),
-        seed=int(document["seed"]),
-        rows=[_row(row) for row in document["rows"]],
-        failures=[str(message) for message in document["failures"]],
-    )
+def _target(document: dict[str, Any]) -> TargetResult:
+    return TargetResult(**{**document, "rows": [_row(row) for row in document["rows"]]})
 
 
-def _row(row: dict[str, Any]) -> Row:
-    def figure(name: str) -> float | None:
-        return None if row[name] is None else float(row[name])
+def _row(document: dict[str, Any]) -> Row:
+    client, server = _stats(document["client"]), _stats(document["server"])
+    return Row(**{**document, "client": client, "server": server})
 
-    return Row(
-        sequence_length=int(row["sequence_length"]),
-        requests=int(row["requests"]),
-        failures=int(row["failures"]),
-        mean_ms=figure("mean_ms"),
-        std_ms=figure("std_ms"),
-        p50_ms=figure("p50_ms"),
-        p99_ms=figure("p99_ms"),
-        server_ms={str(stage): float(mean) for stage, mean in dict(row["server_ms"]).items()},
-        latencies_ms=[float(latency) for latency in row["latencies_ms"]],
-    )
+
+def _stats(document: dict[str, Any] | None) -> Stats | None:
+    return None if document is None else Stats(**document)

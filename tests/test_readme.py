@@ -1,6 +1,7 @@
 """The README names every command, option and setting there is."""
 
 import argparse
+import dataclasses
 import re
 import subprocess
 import sys
@@ -9,12 +10,16 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from loadtest.options import add_options
+from loadtest.errors import RequestError
+from loadtest.options import PROTOCOLS, SCENARIOS
+from loadtest.targets import targets_of
 from optimize.verbs.parser import parser as optimize_parser
 from predictor.codecs import OUTPUTS
 from predictor.errors import PredictorError
 from predictor.metrics import Metrics
 from predictor.settings import PREFIX, Settings
+from tests.loadtest.given import Parser as LoadTestParser
+from tests.loadtest.given import options as loadtest_options
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -64,23 +69,44 @@ def test_every_setting_of_the_predictor():
         assert f" {default} " in row
 
 
+LOADTEST = (ROOT / "docs" / "loadtest.md").read_text(encoding="utf-8")
+
+
 def test_every_option_of_the_load_test():
-    class Parser(argparse.ArgumentParser):
-        """Locust's parser knows `env_var`; argparse's does not."""
+    parser = LoadTestParser()
+    for action in parser._actions:
+        (flag,) = action.option_strings[-1:]
+        if flag == "--help":
+            continue
+        row = next(line for line in LOADTEST.splitlines() if line.startswith(f"| `{flag}` |"))
+        _, _, environment, default, _ = row.split("|")
+        assert environment.strip() == f"`{parser.variables[flag]}`"
+        if action.default and not isinstance(action.default, bool):
+            shown = action.default if isinstance(action.default, str) else f"{action.default:g}"
+            assert default.strip() == shown
 
-        def add_argument_group(self, *args, **kwargs):
-            group = super().add_argument_group(*args, **kwargs)
-            add = group.add_argument
-            group.add_argument = lambda *a, env_var, **k: variables.append(env_var) or add(*a, **k)
-            return group
 
-    variables = []
-    parser = Parser()
-    add_options(parser)
-    for flag in flags(parser):
-        assert f"`{flag}`" in README
-    for variable in variables:
-        assert f"`{variable}`" in README
+def test_every_scenario_protocol_and_outcome_of_the_load_test():
+    def tree(error):
+        return {error.outcome}.union(*map(tree, error.__subclasses__()))
+
+    assert all(f"| `{scenario}` |" in LOADTEST for scenario in SCENARIOS)
+    assert all(re.search(rf"\b{protocol} \(|, {protocol},", LOADTEST) for protocol in PROTOCOLS)
+    assert all(f"(`{outcome}`)" in LOADTEST for outcome in tree(RequestError) - {"error"})
+
+
+def test_the_targets_of_the_load_test_s_documentation(tmp_path, monkeypatch):
+    (text,) = re.findall(r"```yaml\n(.*?)```", LOADTEST, re.DOTALL)
+    (tmp_path / "targets.yaml").write_text(text)
+    (tmp_path / "qa" / "1").mkdir(parents=True)
+    (tmp_path / "qa" / "1" / "tokenizer.json").touch()
+    monkeypatch.setenv("QA_TOKEN", "secret")
+    options = loadtest_options("--targets", str(tmp_path / "targets.yaml"))
+    baseline, optimized = targets_of(options, "")
+    assert (baseline.name, baseline.protocol) == ("baseline", "v2")
+    assert (optimized.token, optimized.host_header) == ("secret", "qa.example.com")
+    keys = {field.name for field in dataclasses.fields(optimized)}
+    assert all(re.search(rf"\b{key}: ", text) for key in keys - {"token"})
 
 
 def test_every_output():

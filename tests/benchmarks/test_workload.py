@@ -7,7 +7,8 @@ import pytest
 
 from benchmarks.artifact import tokenizer_of
 from benchmarks.load import http_request
-from benchmarks.workload import MOST_TOKENS, Texts, v1_body, v2_body, v2_requests
+from benchmarks.workload import Texts, v1_body, v2_body, v2_requests
+from loadtest.squad import MOST_TOKENS
 from predictor.types import Question
 
 
