@@ -112,5 +112,6 @@ LABEL org.opencontainers.image.title="Spanserve load test" \
 COPY --from=loadtest-packages /opt/venv /opt/venv
 COPY loadtest/ loadtest/
 USER 1000:1000
-EXPOSE 8089
+# The web UI, and where a master hears its workers.
+EXPOSE 8089 5557
 ENTRYPOINT ["locust", "-f", "loadtest/locustfile.py"]

@@ -11,10 +11,11 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from loadtest.__main__ import _parser as table_parser
+from loadtest.__main__ import _parser as loadtest_parser
 from optimize.verbs.parser import parser as optimize_parser
 from predictor.__main__ import parser as predictor_parser
 from predictor.errors import StartupError
@@ -30,11 +31,18 @@ _LIBRARIES = {"HOME", "HF_TOKEN"}
 _LOCUST = """
 import json, sys
 from locust.argument_parser import get_parser
-from loadtest.options import add_options
+from loadtest.errors import LoadTestError
+from loadtest.options import add_options, options_from
+from loadtest.targets import targets_of
 parser = get_parser(default_config_files=[])
 parser.allow_abbrev = False
 add_options(parser)
-parser.parse_args(sys.argv[1:])
+given = parser.parse_args(sys.argv[1:])
+try:
+    # A worker is told by its master.
+    given.worker or targets_of(options_from(given), given.host or "")
+except LoadTestError as error:
+    sys.exit(str(error))
 print(json.dumps([v for a in parser._actions if (v := getattr(a, 'env_var', None))]))
 """
 _REFERENCE = re.compile(r"\$\((\w+)\)")
@@ -50,7 +58,11 @@ def check(pod: Pod, objects: list[Object], renamed: dict[str, str]) -> None:
         command = container.get("command") or ENTRYPOINTS[target(container["image"], renamed)]
         given = container.get("args", [])
         arguments = [_resolved(argument, variables) for argument in given]
-        known = _PROGRAMS[" ".join(command)](where, arguments, variables)
+        with tempfile.TemporaryDirectory() as folder:
+            written = _written(container, pod, objects, Path(folder))
+            for path, here in written.items():
+                arguments = [argument.replace(path, here) for argument in arguments]
+            known = _PROGRAMS[" ".join(command)](where, arguments, variables)
         known |= _LIBRARIES | set(_REFERENCE.findall(" ".join(given)))
         unread = set(variables) - known
         assert not unread, f"{where}: nobody reads {unread}"
@@ -62,6 +74,20 @@ def _variables(container: Object, objects: list[Object]) -> dict[str, str]:
     for source in container.get("envFrom", []):
         variables |= maps[source["configMapRef"]["name"]]["data"]
     return variables | {item["name"]: item.get("value", "x") for item in container.get("env", [])}
+
+
+def _written(container: Object, pod: Pod, objects: list[Object], folder: Path) -> dict[str, str]:
+    """Writes the files that the container has from ConfigMaps: path there → path here."""
+    maps = named(objects, "ConfigMap")
+    volumes = {volume["name"]: volume for volume in pod.spec.get("volumes", [])}
+    result = {}
+    for mount in container.get("volumeMounts", []):
+        # KServe's own mounts are of no volume here.
+        source = volumes.get(mount["name"], {}).get("configMap")
+        for name, text in maps[source["name"]]["data"].items() if source else ():
+            (folder / name).write_text(text, encoding="utf-8")
+            result[f"{mount['mountPath']}/{name}"] = str(folder / name)
+    return result
 
 
 def _resolved(argument: str, variables: dict[str, str]) -> str:
@@ -110,8 +136,11 @@ def _locust(where: str, arguments: list[str], variables: dict[str, str]) -> set[
     return set(json.loads(done.stdout))
 
 
-def _table(where: str, arguments: list[str], variables: dict[str, str]) -> set[str]:
-    _parsed(table_parser(), arguments, where)
+def _loadtest(where: str, arguments: list[str], variables: dict[str, str]) -> set[str]:
+    if arguments[:1] == ["compare"]:
+        # Which becomes Locust, with what follows.
+        return _locust(where, ["--headless", "--only-summary", *arguments[1:]], variables)
+    _parsed(loadtest_parser(), arguments, where)
     return set()
 
 
@@ -119,7 +148,7 @@ _PROGRAMS = {
     "python -m predictor": _predictor,
     "python -m optimize": _optimize,
     "locust -f loadtest/locustfile.py": _locust,
-    "python -m loadtest": _table,
+    "python -m loadtest": _loadtest,
 }
 
 

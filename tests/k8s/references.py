@@ -10,6 +10,7 @@ def check(objects: list[Object]) -> None:
     """Raises AssertionError where something is named that is not there."""
     _check_names(objects)
     _check_storage(objects)
+    _check_services(objects)
     for role in named(objects, "RoleBinding").values():
         assert role["roleRef"]["name"] in named(objects, "Role")
         subject = role["subjects"][0]
@@ -21,16 +22,32 @@ def check(objects: list[Object]) -> None:
 def _check_names(objects: list[Object]) -> None:
     claims = set(named(objects, "PersistentVolumeClaim"))
     accounts = named(objects, "ServiceAccount")
+    maps = named(objects, "ConfigMap")
     for pod in pods(objects):
         name = pod.spec["serviceAccountName"]
         assert name in accounts, f"{pod.owner}: no ServiceAccount {name}"
         for volume in pod.spec.get("volumes", []):
             claim = volume.get("persistentVolumeClaim", {}).get("claimName")
             assert claim is None or claim in claims, f"{pod.owner}: no claim {claim}"
+            name = volume.get("configMap", {}).get("name")
+            assert name is None or name in maps, f"{pod.owner}: no ConfigMap {name}"
         for container in pod.containers:
             for source in container.get("envFrom", []):
                 name = source["configMapRef"]["name"]
-                assert name in named(objects, "ConfigMap"), f"{pod.owner}: no ConfigMap {name}"
+                assert name in maps, f"{pod.owner}: no ConfigMap {name}"
+
+
+def _check_services(objects: list[Object]) -> None:
+    """Each Service has the pods of one Job or Deployment, and a port of theirs."""
+    templates = [each["spec"]["template"] for each in objects if "template" in each.get("spec", {})]
+    for name, service in named(objects, "Service").items():
+        wanted = service["spec"]["selector"].items()
+        behind = [each for each in templates if wanted <= each["metadata"]["labels"].items()]
+        assert len(behind) == 1, f"Service {name}: selects {len(behind)} kinds of pods"
+        containers = behind[0]["spec"]["containers"]
+        ports = {port["name"] for c in containers for port in c.get("ports", [])}
+        for port in service["spec"]["ports"]:
+            assert port["targetPort"] in ports, f"Service {name}: no port {port['targetPort']}"
 
 
 def _check_storage(objects: list[Object]) -> None:

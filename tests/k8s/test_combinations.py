@@ -1,6 +1,9 @@
 """Every overlay and every supported combination is built and checked as a whole."""
 
+import re
+
 import pytest
+import yaml
 
 from tests.k8s import arguments, hardening, queries, references, schemas
 from tests.k8s.rendering import COMBINATIONS, K8S, OVERLAYS, named, pods, renamed, render
@@ -83,15 +86,53 @@ def test_the_services_of_compare():
     assert "SPANSERVE_IO_BINDING" not in variables("qa")
     assert variables("qa-baseline")["SPANSERVE_SESSION"] == "optimize.torch_session:TorchSession"
     assert set(containers["qa-triton"]) == {"kserve-container", "transformer-container"}
-    # The load test measures these four, the baseline first.
-    (pod,) = pods(_overlay("loadtest-compare"))
-    asked = [dict(a[2:].split("=", 1) for a in c["args"] if "=" in a) for c in pod.containers[:-1]]
-    assert {a["host"]: a["model-name"] for a in asked} == {
-        f"http://{name}-predictor": name for name in services
+
+
+@pytest.mark.parametrize("name", ["load-tested", "compare-load-tested", "many-load-tested"])
+def test_the_load_test_measures_every_service(name):
+    """The baseline, which the speed-ups are over, first."""
+    objects = _combination(name)
+    asked = _targets(objects)
+    assert {target["host"]: target.get("model", "qa") for target in asked} == {
+        f"http://{service}-predictor": service for service in named(objects, "InferenceService")
     }
-    tabled = [a for a in pod.containers[-1]["args"] if a.endswith(".json")]
-    assert tabled == [a["results"] for a in asked]
-    assert "baseline" in tabled[0]
+    assert len(asked) == 1 or asked[0]["name"] == "baseline"
+
+
+def _targets(objects):
+    (text,) = [
+        data["data"]["targets.yaml"]
+        for name, data in named(objects, "ConfigMap").items()
+        if name.startswith("loadtest-targets-")
+    ]
+    return yaml.safe_load(text)["targets"]
+
+
+@pytest.mark.parametrize("name", ["loadtest", "loadtest-compare", "loadtest-distributed"])
+def test_the_tables_stay_on_the_volume(name):
+    """`compare` makes its folder in the working directory."""
+    spec = named(_overlay(name), "Job")["loadtest"]["spec"]["template"]["spec"]
+    (container,) = spec["containers"]
+    assert container["args"][0] == "compare"
+    mounts = {mount["mountPath"]: mount["name"] for mount in container["volumeMounts"]}
+    volumes = {volume["name"]: volume for volume in spec["volumes"]}
+    claim = {"persistentVolumeClaim": {"claimName": "spanserve-results"}}
+    assert claim.items() <= volumes[mounts["/app/results"]].items()
+    assert re.search(r"^WORKDIR /app$", (K8S.parent / "Dockerfile").read_text(), re.MULTILINE)
+
+
+def test_workers_find_the_master_and_need_no_volume():
+    objects = _overlay("loadtest-distributed")
+    (service,) = named(objects, "Service").values()
+    workers = named(objects, "Job")["loadtest-workers"]["spec"]
+    spec = workers["template"]["spec"]
+    assert f"--master-host={service['metadata']['name']}" in spec["containers"][0]["args"]
+    # Locust's own port.
+    assert service["spec"]["ports"][0]["port"] == 5557
+    assert f"--expect-workers={workers['parallelism']}" in _arguments(objects, "loadtest")
+    # Otherwise pods that have ended would be made anew.
+    assert "completions" not in workers
+    assert [volume for volume in spec["volumes"] if "emptyDir" not in volume] == []
 
 
 def test_a_gpu_rollout_needs_no_second_gpu():

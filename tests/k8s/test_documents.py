@@ -25,7 +25,7 @@ def _uses(folder, seen):
 def test_every_overlay_and_component_is_in_a_combination():
     used = set().union(*(_uses(folder, set()) for folder in COMBINATIONS))
     assert set(COMPONENTS) <= used
-    assert {folder for folder in OVERLAYS if "loadtest-" not in folder.name} <= used
+    assert set(OVERLAYS) <= used
 
 
 @pytest.mark.parametrize("component", COMPONENTS, ids=lambda path: path.name)
@@ -47,6 +47,11 @@ def test_the_example_is_the_combination_that_is_checked():
     first, _, checked = (K8S / "tests/own-overlay/kustomization.yaml").read_text().partition("\n")
     assert first.startswith("#")
     assert example == checked
+
+
+def test_the_scenario_is_in_a_combination():
+    (example,) = re.findall(r"```yaml\n(configMapGenerator:.*?)```", README, re.DOTALL)
+    assert (K8S / "tests/load-tested/kustomization.yaml").read_text().endswith(f"\n{example}")
 
 
 @pytest.mark.parametrize("path", sorted(K8S.rglob("*.yaml")), ids=lambda p: str(p.relative_to(K8S)))
