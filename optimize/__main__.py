@@ -13,7 +13,10 @@ from optimize.verbs.parser import parser
 
 def main(argv: list[str] | None = None) -> int:
     """Runs a verb; returns the exit status: 0, or that of the error (see `errors`)."""
-    arguments = parser().parse_args(argv)
+    whole = parser()
+    arguments = whole.parse_args(argv)
+    if vars(arguments).get("triton_instances", 1) != 1 and not arguments.triton:
+        whole.error("--triton-instances needs --triton")
     logging.basicConfig(
         level=logging.WARNING,
         stream=sys.stderr,
