@@ -25,7 +25,8 @@ from benchmarks import machine
 from benchmarks.artifact import NULL_THRESHOLD, ROOT
 from benchmarks.errors import BenchmarkError
 from benchmarks.processes import exit_on_signals
-from optimize import charts
+from optimize import charts, squad
+from optimize.errors import SourceError
 from optimize.report import F1_CHART, LATENCY_CHART, Report
 from optimize.squad import Scores
 
@@ -53,7 +54,7 @@ def main(argv: list[str] | None = None) -> int:
         links = {name: (folder / CHARTS[name]).as_posix() for name in drawn}
         text = between(readme, tables(report, machine.describe(), links, arguments.eval_sample))
         arguments.readme.write_text(text, "utf-8")
-    except (BenchmarkError, OSError) as error:
+    except (BenchmarkError, SourceError, OSError) as error:
         sys.stderr.write(f"benchmarks.journey_table: error: {error}\n")
         return 1
     return 0
@@ -117,6 +118,10 @@ def between(text: str, content: str) -> str:
 
 
 def _built(arguments: argparse.Namespace, scratch: Path) -> Report:
+    if arguments.train_data:
+        train = squad.read(arguments.train_data)
+        if shared := squad.shared(squad.read(arguments.dataset), train):
+            raise BenchmarkError(f"--train-data holds {shared} of the questions of --dataset")
     command = ["build", "--model", str(ROOT / "demo" / "checkpoint")]
     command += ["--dataset", str(ROOT / "demo" / "data" / "questions.json")]
     command += ["--null-threshold", NULL_THRESHOLD, "--output", str(scratch / "root")]

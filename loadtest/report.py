@@ -22,7 +22,7 @@ TABLE = "latency-table"
 
 _METHODS = {
     TABLE: "{requests_per_length} sequential random requests per sequence length and target, after "
-    "{warmup} of warm-up; the targets take turns request by request.",
+    "{warmup} of warm-up{turns}.",
     "throughput": "Closed loop: each user asks again once it is answered. Users double until twice "
     "in a row less than a tenth is won, each step {step_seconds:g} s after {settle:g} s of "
     "settling; the targets take turns step by step.",
@@ -40,7 +40,7 @@ _METHODS = {
 
 def report(result: Result, charts: Sequence[Path] = ()) -> str:
     """One test as Markdown."""
-    method = _METHODS[result.scenario].format(**result.options)
+    method = _method(result)
     parts = [f"# Load test: {result.scenario}", f"{result.started}. {method}", verdict(result)]
     parts.append(_targets(result.targets))
     notes = [f"- {target.name}: {note}" for target in result.targets for note in target.notes]
@@ -54,6 +54,11 @@ def report(result: Result, charts: Sequence[Path] = ()) -> str:
     if result.overhead:
         parts += _overhead(result)
     return "\n\n".join(parts) + "\n"
+
+
+def _method(result: Result) -> str:
+    turns = "; the targets take turns request by request" if len(result.targets) > 1 else ""
+    return _METHODS[result.scenario].format(**result.options, turns=turns)
 
 
 def verdict(result: Result) -> str:
@@ -72,7 +77,7 @@ def comparison(results: Sequence[Result], names: Sequence[str]) -> str:
     for (result, target), name in zip(of, names, strict=True):
         targets.append(replace(target, name=name))
         parts.append(f"## {name}")
-        method = _METHODS[result.scenario].format(**result.options)
+        method = _method(result)
         parts.append(f"Model {target.model} at {target.host}, {result.started}: {method}")
         if result.failed:
             parts.append(f"**This run failed.** {[*result.faults, *result.broken][0]}")

@@ -10,8 +10,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-import onnxruntime
-
 from optimize import (
     benchmark,
     charts,
@@ -65,6 +63,10 @@ def build(recipe: Recipe, progress: Progress) -> Path:
     train = squad.read(recipe.train_data) if recipe.train_data else []
     if (train or recipe.fast_gelu) and "int8" not in recipe.last_steps():
         raise SourceError("--train-data and --fast-gelu are for int8, which is not asked for")
+    if shared := squad.shared(examples, train):
+        raise SourceError(
+            f"--train-data holds {shared} of the questions of --dataset, which is the last gate"
+        )
     model = checkpoint.load(recipe.model, recipe.revision)
     baseline = model
     if recipe.baseline:
@@ -161,9 +163,7 @@ class _Journey:
 
     def _latencies(self) -> dict[str, dict[int, Latency]]:
         recipe = self._recipe
-        if recipe.target == "cuda" and "CUDAExecutionProvider" not in (
-            onnxruntime.get_available_providers()
-        ):
+        if not benchmark.measurable(recipe.target):
             logger.warning("latency is not measured: this machine has no CUDA provider")
             return {}
         rounds = recipe.rounds + BURN_IN_ROUNDS

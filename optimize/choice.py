@@ -98,6 +98,11 @@ def reason(
     won = next((c for c in left if c.name == served), None)
     if won is None:
         return f"{served} is served: no variant keeps F1 within its bound{after}."
+    if won.p50_ms is None:
+        return (
+            f"{served} has the smallest file of those that keep F1 within its bound, "
+            f"{_size(won) / 1e6:.1f} MB; this machine cannot measure their latency{after}."
+        )
     fastest = min(left, key=_latency)
     if won == fastest:
         rivals = [c.name for c in _as_fast_as_the_fastest(left) if c != won]

@@ -145,5 +145,6 @@ def sample(examples: Sequence[Example]) -> list[Question]:
     """Questions to compare on: spread evenly over the data set, or the built-in ones."""
     if not examples:
         return list(QUESTIONS)
-    every = max(1, len(examples) // _SAMPLE)
-    return [Question(e.question, e.context) for e in examples[::every][:_SAMPLE]]
+    count = min(_SAMPLE, len(examples))
+    picked = (examples[place * len(examples) // count] for place in range(count))
+    return [Question(example.question, example.context) for example in picked]

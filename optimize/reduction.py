@@ -172,6 +172,8 @@ class Reduction:
 
     def _latencies(self, steps: Sequence[Step], length: int) -> dict[str, float]:
         """Median milliseconds at one length, all in the same rounds."""
+        if not benchmark.measurable(self._recipe.target):
+            return {}
         rounds = _ROUNDS_FACTOR * self._recipe.rounds
         engines = StepEngines(steps)
         with self._progress.task("choice: rounds", rounds + BURN_IN_ROUNDS) as advance:

@@ -103,13 +103,25 @@ def read(path: Path) -> list[Example]:
         raise SourceError(f"{path}: holds no question")
     seen: set[str] = set()
     for example in examples:
-        texts = (example.id, example.question, example.context, *example.answers)
+        texts = (
+            example.id,
+            example.title,
+            example.question,
+            example.context,
+            *example.answers,
+        )
         if not all(isinstance(text, str) for text in texts):
             raise SourceError(f"{path}: question {example.id!r} holds something that is no text")
         if example.id in seen:
             raise SourceError(f"{path}: question id {example.id!r} is there twice")
         seen.add(example.id)
     return examples
+
+
+def shared(one: Sequence[Example], other: Sequence[Example]) -> int:
+    """How many questions of one data set, with their contexts, stand in another too."""
+    asked = {(example.question, example.context) for example in one}
+    return len(asked & {(example.question, example.context) for example in other})
 
 
 def normalize_answer(text: str) -> str:

@@ -38,7 +38,7 @@ def recipe(tmp_path_factory):
     return Recipe(
         model=str(sources.write("bert", folder / "source")),
         output=folder / "root",
-        train_data=write_squad(folder / "train.json", QUESTIONS),
+        train_data=write_squad(folder / "train.json", QUESTIONS[3:]),
         dataset=write_squad(folder / "gate.json", QUESTIONS[:3]),
         sequence_lengths=(8, 48),
         rounds=2,
@@ -65,8 +65,8 @@ def test_the_best_variant_by_the_rule_is_served(recipe):
     assert all(c.scores and c.p50_ms and c.size_bytes and not c.refused for c in candidates)
     assert report["served"] == choice.order(candidates)[0].name
     assert chosen["reason"].startswith(report["served"])
-    # Two of the nine questions are calibrated on.
-    assert (chosen["questions"], chosen["length"]) == (7, 48)
+    # One of the six questions is calibrated on.
+    assert (chosen["questions"], chosen["length"]) == (5, 48)
     assert load_spec(folder).precision == "int8"
     text = (folder / "report.md").read_text()
     assert chosen["reason"] in text
@@ -103,8 +103,8 @@ def test_the_training_data_are_part_of_the_build(recipe, tmp_path):
     def build_id(**changes):
         return replace(recipe, **changes).build_id({"model": "1"})
 
-    other = write_squad(tmp_path / "other.json", QUESTIONS[1:])
-    same = write_squad(tmp_path / "same.json", QUESTIONS)
+    other = write_squad(tmp_path / "other.json", QUESTIONS[4:])
+    same = write_squad(tmp_path / "same.json", QUESTIONS[3:])
     assert build_id() == build_id(train_data=same)
     changes = (
         {"train_data": other}, {"train_data": None}, {"choice_sample": 7}, {"fast_gelu": True},
@@ -115,7 +115,7 @@ def test_the_training_data_are_part_of_the_build(recipe, tmp_path):
 
 
 def test_too_few_training_questions_are_refused_before_the_work(recipe, tmp_path):
-    train = write_squad(tmp_path / "one.json", QUESTIONS[:1])
+    train = write_squad(tmp_path / "one.json", QUESTIONS[3:4])
     with pytest.raises(SourceError, match="need two questions"):
         run(recipe, output=tmp_path / "root", train_data=train)
     with pytest.raises(SourceError, match="for int8, which is not asked for"):
@@ -142,3 +142,9 @@ def test_the_verb_makes_every_variant_and_refuses_contradictions(recipe, fp32, t
     (result,), _ = engine.answer([QUESTIONS[0]])
     (expected,), _ = Engine.load(fp32).answer([QUESTIONS[0]])
     assert result.answers[0].text == expected.answers[0].text
+
+
+def test_training_questions_are_not_the_gate_s(recipe, tmp_path):
+    train = write_squad(tmp_path / "train.json", QUESTIONS[2:])
+    with pytest.raises(SourceError, match="holds 1 of the questions of --dataset"):
+        run(recipe, train_data=train)

@@ -57,7 +57,7 @@ def optimized(tmp_path: Path) -> Path:
 
 METHOD = """\
 Model qa at http://host, 2030-01-01: 2 sequential random requests per sequence length and target, \
-after 1 of warm-up; the targets take turns request by request."""
+after 1 of warm-up."""
 
 GOLDEN = f"""\
 ## dense
