@@ -144,6 +144,21 @@ def test_bad_questions_are_named(tmp_path, qas, message):
         squad.read(path)
 
 
+def test_a_title_that_is_no_text(tmp_path):
+    path = tmp_path / "x.json"
+    whole = document({"id": "1", "question": "q", "answers": []})
+    whole["data"][0]["title"] = None
+    path.write_text(json.dumps(whole))
+    with pytest.raises(SourceError, match="no text"):
+        squad.read(path)
+
+
+def test_questions_of_two_sets_are_the_same_by_what_is_asked():
+    one = [example("1"), Example("2", "t", "other", "c", ())]
+    assert squad.shared(one, [example("9")]) == 1
+    assert squad.shared(one, []) == 0
+
+
 def test_a_cut_archive(tmp_path):
     path = tmp_path / "x.json.gz"
     path.write_bytes(gzip.compress(b'{"data": []}' * 100)[:40])
