@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import subprocess
 from pathlib import Path
 
@@ -10,9 +9,9 @@ import pytest
 import yaml
 
 from k8s.rollout.arguments import parser as rollout_parser
-from loadtest.options import add_options, options_from
 from tests.cluster import commands
-from tests.cluster.commands import forwarded_ports, locust_options, rollout_command, write_overlay
+from tests.cluster.commands import forwarded_ports, locust_command, rollout_command, write_overlay
+from tests.k8s.arguments import locust
 
 
 def test_the_overlay_renders(tmp_path):
@@ -43,17 +42,9 @@ def test_the_rollouts_are_commands(arguments):
 
 
 def test_the_load_test_is_a_command():
-    class Parser(argparse.ArgumentParser):
-        def add_argument_group(self, *args, **kwargs):
-            group = super().add_argument_group(*args, **kwargs)
-            add = group.add_argument
-            group.add_argument = lambda *a, env_var, **k: add(*a, **k)
-            return group
-
-    parser = Parser()
-    add_options(parser)
-    options = options_from(parser.parse_args(locust_options(Path("r.json"))))
-    assert options.lengths == (8, 64)
+    command = locust_command("http://localhost:1", Path("results"))
+    assert command[1:5] == ["-m", "locust", "-f", str(commands.ROOT / "loadtest" / "locustfile.py")]
+    locust("the load test", command[5:], {})
 
 
 def test_forwarded_ports_are_read():

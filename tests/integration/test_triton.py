@@ -27,10 +27,12 @@ SECONDS = 60  # for a server that comes back
 
 
 @pytest.fixture(scope="module")
-def repository(fp32):
-    """The Triton repository beside the artifact, with a model that is not the artifact's."""
-    triton.publish(fp32, instances=1)
-    root = fp32.parent.parent / "triton"
+def repository(fp32, tmp_path_factory):
+    """A Triton repository of the artifact, with a model that is not the artifact's."""
+    artifact = tmp_path_factory.mktemp("root") / "qa" / "1"
+    shutil.copytree(fp32, artifact)
+    triton.publish(artifact, instances=1)
+    root = artifact.parent.parent / "triton"
     shutil.copytree(root / "qa", root / "other")
     config = root / "other" / "config.pbtxt"
     lines = config.read_text().replace('name: "qa"', 'name: "other"').splitlines()

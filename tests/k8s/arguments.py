@@ -128,7 +128,8 @@ def _optimize(where: str, arguments: list[str], variables: dict[str, str]) -> se
     return set()
 
 
-def _locust(where: str, arguments: list[str], variables: dict[str, str]) -> set[str]:
+def locust(where: str, arguments: list[str], variables: dict[str, str]) -> set[str]:
+    """Of the load test; raises AssertionError, or returns the variables that it reads."""
     command = [sys.executable, "-c", _LOCUST, *arguments]
     environment = os.environ | variables
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
@@ -139,7 +140,7 @@ def _locust(where: str, arguments: list[str], variables: dict[str, str]) -> set[
 def _loadtest(where: str, arguments: list[str], variables: dict[str, str]) -> set[str]:
     if arguments[:1] == ["compare"]:
         # Which becomes Locust, with what follows.
-        return _locust(where, ["--headless", "--only-summary", *arguments[1:]], variables)
+        return locust(where, ["--headless", "--only-summary", *arguments[1:]], variables)
     _parsed(loadtest_parser(), arguments, where)
     return set()
 
@@ -147,7 +148,7 @@ def _loadtest(where: str, arguments: list[str], variables: dict[str, str]) -> se
 _PROGRAMS = {
     "python -m predictor": _predictor,
     "python -m optimize": _optimize,
-    "locust -f loadtest/locustfile.py": _locust,
+    "locust -f loadtest/locustfile.py": locust,
     "python -m loadtest": _loadtest,
 }
 
