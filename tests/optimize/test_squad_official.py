@@ -1,7 +1,7 @@
 """The figures are those of the official script on whatever is answered."""
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from optimize import squad
@@ -54,7 +54,12 @@ def test_all_figures_are_the_official_ones(questions, threshold):
     )
 )
 def test_the_best_threshold_gives_the_best_figure(questions):
-    """Also where answering none is best, of which the official script's 0 may not be true."""
+    """Also where answering none is best, of which the official script's 0 may not be true.
+
+    A text that normalizes to nothing, "a" say, is right for a question without an answer, but the
+    official search for the threshold takes it for wrong. Ours follows it.
+    """
+    assume(all(bool(best) == bool(squad.normalize_answer(best)) for _, best, _ in questions))
     scores, examples, predictions = score(questions, 0.0)
     at_f1 = squad.score(examples, predictions, scores.best_f1_threshold)
     at_exact = squad.score(examples, predictions, scores.best_exact_match_threshold)
