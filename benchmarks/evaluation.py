@@ -28,6 +28,7 @@ from tempfile import TemporaryDirectory
 
 from benchmarks.artifact import ROOT, embedded_artifact
 from benchmarks.errors import BenchmarkError
+from benchmarks.output import say
 from benchmarks.processes import exit_on_signals
 from benchmarks.report import as_markdown
 from benchmarks.rounds import Figure, interleave, ratios
@@ -54,7 +55,7 @@ def main(argv: list[str] | None = None) -> int:
         examples = _repeated(squad.read(arguments.dataset), arguments.questions)
         for precision in PRECISIONS:
             folder = embedded_artifact(precision)
-            _say(f"{precision}: {len(examples)} questions of {arguments.dataset.name} …")
+            say(f"{precision}: {len(examples)} questions of {arguments.dataset.name} …")
             figures.append(engine_figure(precision, folder, examples, SLICES))
             figures.append(command_figure(precision, folder, examples, COMMANDS))
     except (BenchmarkError, SourceError, OSError) as error:
@@ -182,11 +183,6 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument("--questions", type=int, default=1000, help="how many; default: 1000")
     return parser
-
-
-def _say(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

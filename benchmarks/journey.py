@@ -29,6 +29,7 @@ from benchmarks.errors import BenchmarkError
 from benchmarks.journey_figures import LENGTHS, Measured, figures
 from benchmarks.journey_processes import run_apart
 from benchmarks.machine import processor
+from benchmarks.output import say
 from benchmarks.processes import exit_on_signals
 from benchmarks.report import as_markdown
 from predictor.cpu import available_cpus
@@ -75,11 +76,11 @@ def measure(shapes: str, scratch: Path, rounds: int) -> Measured:
         ("compacted", ("graph", "int8")),
     ):
         name = shapes if variant == "dense" else f"{shapes}-{variant}"
-        _say(f"building {name} …")
+        say(f"building {name} …")
         _, peaks[f"build {variant}"] = run_apart("build", name, str(scratch), *steps)
-        _say(f"  peak {peaks[f'build {variant}'] / 2**30:.2f} GiB")
+        say(f"  peak {peaks[f'build {variant}'] / 2**30:.2f} GiB")
         folders |= {f"{variant} {step}": scratch / name / step for step in steps}
-    _say(f"measuring {', '.join(folders)}: {rounds} rounds …")
+    say(f"measuring {', '.join(folders)}: {rounds} rounds …")
     file = scratch / "measure.json"
     file.write_text(json.dumps({name: str(path) for name, path in folders.items()}), "utf-8")
     out, peaks["measure"] = run_apart(
@@ -135,11 +136,6 @@ def _parser() -> argparse.ArgumentParser:
         "--shapes", choices=SHAPES, default=SHAPES[0], help="tiny proves the program, no more"
     )
     return parser
-
-
-def _say(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

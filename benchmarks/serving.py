@@ -30,6 +30,7 @@ from pathlib import Path
 from benchmarks.artifact import embedded_artifact
 from benchmarks.errors import BenchmarkError
 from benchmarks.figures import FIGURES
+from benchmarks.output import say
 from benchmarks.processes import Cores, exit_on_signals, pinned
 from benchmarks.report import as_json, as_markdown
 from benchmarks.rounds import Figure
@@ -41,7 +42,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     exit_on_signals()
     cores = Cores.pick()
-    _say(f"Serving benchmark: {cores.describe()}")
+    say(f"Serving benchmark: {cores.describe()}")
     try:
         with tempfile.TemporaryDirectory() as scratch, pinned(cores.load):
             setting = Setting(
@@ -49,7 +50,7 @@ def main(argv: list[str] | None = None) -> int:
                 cores=cores,
                 sizes=QUICK if arguments.quick else Sizes(),
                 scratch=Path(scratch),
-                say=_say,
+                say=say,
             )
             figures = _measure(setting, arguments.only or list(FIGURES))
         table = as_markdown(figures)
@@ -70,9 +71,9 @@ def main(argv: list[str] | None = None) -> int:
 def _measure(setting: Setting, names: list[str]) -> list[Figure]:
     figures = []
     for name in names:
-        _say(f"{name} …")
+        say(f"{name} …")
         for figure in FIGURES[name](setting):
-            _say(f"  {figure.name}: {figure.value.median:.3f} {figure.unit} ({figure.detail})")
+            say(f"  {figure.name}: {figure.value.median:.3f} {figure.unit} ({figure.detail})")
             figures.append(figure)
     return figures
 
@@ -92,11 +93,6 @@ def _parser() -> argparse.ArgumentParser:
         help=f"measure these alone: {', '.join(FIGURES)}",
     )  # fmt: skip
     return parser
-
-
-def _say(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

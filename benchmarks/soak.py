@@ -24,6 +24,7 @@ from pathlib import Path
 
 from benchmarks.artifact import embedded_artifact
 from benchmarks.errors import BenchmarkError
+from benchmarks.output import say
 from benchmarks.overload import Overload
 from benchmarks.prober import Probes, probing
 from benchmarks.processes import Cores, ServerProcess, exit_on_signals, pinned, predictor, running
@@ -75,7 +76,7 @@ def main(argv: list[str] | None = None) -> int:
         parser.error("--seconds must be at least 10")
     exit_on_signals()
     cores = Cores.pick()
-    _say(f"Soak: {cores.describe()}")
+    say(f"Soak: {cores.describe()}")
     try:
         with tempfile.TemporaryDirectory() as scratch:
             checks = _soak(arguments.seconds, cores, Path(scratch))
@@ -83,11 +84,9 @@ def main(argv: list[str] | None = None) -> int:
         sys.stderr.write(f"benchmarks.soak: error: {error}\n")
         return 1
     for check in checks:
-        _say(
-            f"{'ok  ' if check.held else 'FAIL'} {check.name}{': ' * bool(check.text)}{check.text}"
-        )
+        say(f"{'ok  ' if check.held else 'FAIL'} {check.name}{': ' * bool(check.text)}{check.text}")
     failed = sum(not check.held for check in checks)
-    _say(f"{failed} of {len(checks)} checks failed" if failed else "All checks held.")
+    say(f"{failed} of {len(checks)} checks failed" if failed else "All checks held.")
     return 1 if failed else 0
 
 
@@ -101,7 +100,7 @@ def _soak(seconds: int, cores: Cores, scratch: Path) -> list[Check]:
         server = servers["predictor"]
         traffic = Traffic(folder, _SEED)
         overload, probes = asyncio.run(_load(server, traffic, seconds))
-        _say(status_table(overload.outcomes))
+        say(status_table(overload.outcomes))
         rate = answered_tokens(overload.during) / seconds
         # One batch more is running.
         ahead = (BATCHES_AHEAD + 1) * cpu_batch_tokens(threads=1)
@@ -121,7 +120,7 @@ def _soak(seconds: int, cores: Cores, scratch: Path) -> list[Check]:
 async def _load(server: ServerProcess, traffic: Traffic, seconds: int) -> tuple[Overload, Probes]:
     assert server.grpc_port is not None
     sender = Sender(server.port, server.grpc_port, _SEED)
-    overload = Overload(server, sender, traffic, _say)
+    overload = Overload(server, sender, traffic, say)
     try:
         await overload.find_capacity(max(5.0, min(20.0, seconds / 10)))
         with probing(server.port) as probes:
@@ -171,11 +170,6 @@ def _exit(server: ServerProcess) -> Check:
     except subprocess.TimeoutExpired:
         return Check("SIGTERM ends the server with 0", False, f"still up after {_EXIT_SECONDS} s")
     return Check("SIGTERM ends the server with 0", status == 0, f"status {status}")
-
-
-def _say(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":
