@@ -7,6 +7,8 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 
+from optimize.pruning.bound import Bound, Kind
+
 
 class Help(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
     """Keeps the lines of examples, and adds defaults that say something."""
@@ -44,6 +46,22 @@ def finite(text: str) -> float:
         number = math.nan
     if not math.isfinite(number):
         raise argparse.ArgumentTypeError(f"{text!r} is not a finite number")
+    return number
+
+
+def share(text: str) -> float:
+    """A number above 0, at most 1."""
+    number = finite(text)
+    if not 0 < number <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no share above 0, at most 1")
+    return number
+
+
+def above_zero(text: str) -> float:
+    """A finite number above 0."""
+    number = finite(text)
+    if not number > 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not above 0")
     return number
 
 
@@ -92,7 +110,7 @@ def unfused_argument(parser: argparse.ArgumentParser) -> None:
 def training_arguments(parser: argparse.ArgumentParser) -> None:
     """What int8 is calibrated on."""
     parser.add_argument(
-        "--train-data", type=Path, help="SQuAD file of training questions for int8, .json[.gz]"
+        "--train-data", type=Path, help="SQuAD file of training questions, .json[.gz]"
     )
     parser.add_argument(
         "--calibration-sample", type=positive, default=100, help="questions to calibrate on"
@@ -101,6 +119,51 @@ def training_arguments(parser: argparse.ArgumentParser) -> None:
         "--calibration", choices=("minmax", "entropy", "percentile"), default="minmax",
         help="how the range of an activation is found",
     )  # fmt: skip
+
+
+def train_data_argument(parser: argparse.ArgumentParser, *, required: bool = False) -> None:
+    """What is learnt on."""
+    parser.add_argument(
+        "--train-data", type=Path, required=required,
+        help="SQuAD file of training questions, .json[.gz]",
+    )  # fmt: skip
+
+
+def pruning_arguments(parser: argparse.ArgumentParser, *, required: bool) -> None:
+    """To what a checkpoint is pruned, and on how many questions."""
+    bound = parser.add_mutually_exclusive_group(required=required)
+    bound.add_argument(
+        "--prune-to", type=share, metavar="DENSITY",
+        help="prune until this share of the unpruned encoder's linear weights is left",
+    )  # fmt: skip
+    bound.add_argument(
+        "--prune-to-flops", type=share, metavar="SHARE",
+        help="prune until this share of the unpruned encoder's operations is left",
+    )  # fmt: skip
+    bound.add_argument(
+        "--target-latency-ms", type=above_zero, metavar="MS",
+        help="prune until a sequence takes no longer, by a table measured on this machine in fp32",
+    )  # fmt: skip
+    parser.add_argument(
+        "--prune-length", type=between(8, 512), default=384,
+        help="tokens of that sequence, and of the one whose operations count",
+    )  # fmt: skip
+    parser.add_argument(
+        "--prune-sample", type=positive, default=500, help="questions of --train-data to prune on"
+    )
+
+
+def bound_of(arguments: argparse.Namespace) -> Bound | None:
+    """What a pruned model may cost, by `pruning_arguments`; None where nothing is asked for."""
+    kinds: dict[Kind, float | None] = {
+        "density": arguments.prune_to,
+        "flops": arguments.prune_to_flops,
+        "latency": arguments.target_latency_ms,
+    }
+    for kind, value in kinds.items():
+        if value is not None:
+            return Bound(kind, value, arguments.prune_length)
+    return None
 
 
 def latency_arguments(parser: argparse.ArgumentParser) -> None:
