@@ -47,11 +47,10 @@ def allocate(parts: Sequence[Options], bound: float) -> tuple[int, ...]:
     if room < 0:
         raise ValueError(f"the cheapest options cost {cheapest.sum()}, more than {bound}")
     # What is more than the cheapest choice of each part, in steps.
-    unit = room / _STEPS or 1.0
+    extras = [_steps(part.costs - least, room) for part, least in zip(parts, cheapest, strict=True)]
     best = np.zeros(_STEPS + 1)
     picked = np.zeros((len(parts), _STEPS + 1), dtype=np.int32)
-    for index, part in enumerate(parts):
-        extra = np.ceil((part.costs - cheapest[index]) / unit * (1 - 1e-9)).astype(np.int64)
+    for index, (part, extra) in enumerate(zip(parts, extras, strict=True)):
         after = np.full(_STEPS + 1, np.inf)
         for option in np.flatnonzero(extra <= _STEPS):
             steps = extra[option]
@@ -63,8 +62,15 @@ def allocate(parts: Sequence[Options], bound: float) -> tuple[int, ...]:
     chosen: list[int] = []
     left = _STEPS
     for index in reversed(range(len(parts))):
-        part = parts[index]
         option = picked[index, left]
-        chosen.append(part.kept[option])
-        left -= int(np.ceil((part.costs[option] - cheapest[index]) / unit * (1 - 1e-9)))
+        chosen.append(parts[index].kept[option])
+        left -= extras[index][option]
     return tuple(reversed(chosen))
+
+
+def _steps(extra: NDArray[np.float64], room: float) -> NDArray[np.int64]:
+    """Costs in steps, rounded up; more steps than there are for what has no room."""
+    shares = np.divide(extra, room, out=np.where(extra > 0, 2.0, 0.0), where=room > 0)
+    # A hair less, or rounding makes of a whole number of steps one more.
+    steps = np.ceil(np.minimum(shares, 2.0) * _STEPS * (1 - 1e-9))
+    return steps.astype(np.int64)

@@ -20,8 +20,9 @@ import torch
 
 from optimize.pruning.moments import Moments
 
-# Of the mean square of an input, added to its square: keeps the inverse sound.
-DAMPING = 1e-4
+# Of the mean square of an input, added to its square: keeps the inverse sound. Where that is not
+# enough, as for inputs that are the same but for rounding, it is ten times as much, and so on.
+DAMPING = 1e-5
 # Removals after which what was put off is brought to the whole matrices.
 _BLOCK = 64
 
@@ -50,10 +51,7 @@ def eliminate(
         moments: Of the projection.
         size: Neighbouring inputs that leave together: 1 for neurons, head_size for heads.
     """
-    damped = moments.inputs.clone()
-    scale = DAMPING * damped.diagonal()[:-1].mean()
-    damped.diagonal()[:-1] += scale + torch.finfo(damped.dtype).tiny
-    inverse = torch.cholesky_inverse(torch.linalg.cholesky(damped))
+    inverse = _inverse(moments.inputs)
     root = _root(moments.gradients)
     whole = torch.cat(
         [weight, weight.new_zeros(len(weight), 1) if bias is None else bias[:, None]], 1
@@ -136,6 +134,19 @@ def _group_cost(inverse: torch.Tensor, reach: torch.Tensor, rows: slice) -> floa
 
 def _rows(group: int, size: int) -> slice:
     return slice(group * size, (group + 1) * size)
+
+
+def _inverse(matrix: torch.Tensor) -> torch.Tensor:
+    """H⁻¹, damped but for the constant input, which is the last one."""
+    scale = float(matrix.diagonal()[:-1].mean()) + torch.finfo(matrix.dtype).tiny
+    damping = DAMPING
+    while True:
+        damped = matrix.clone()
+        damped.diagonal()[:-1] += damping * scale
+        factor, failed = torch.linalg.cholesky_ex(damped)
+        if not failed:
+            return torch.cholesky_inverse(factor)
+        damping *= 10
 
 
 def _root(matrix: torch.Tensor) -> torch.Tensor:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from optimize.pruning.bound import Bound, Kind
+from optimize.training.settings import TrainingSettings
 
 
 class Help(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
@@ -54,6 +55,22 @@ def share(text: str) -> float:
     number = finite(text)
     if not 0 < number <= 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no share above 0, at most 1")
+    return number
+
+
+def fraction(text: str) -> float:
+    """A number from 0 to 1."""
+    number = finite(text)
+    if not 0 <= number <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 to 1")
+    return number
+
+
+def not_negative(text: str) -> float:
+    """A finite number from 0."""
+    number = finite(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is below 0")
     return number
 
 
@@ -164,6 +181,77 @@ def bound_of(arguments: argparse.Namespace) -> Bound | None:
         if value is not None:
             return Bound(kind, value, arguments.prune_length)
     return None
+
+
+def schedule_arguments(parser: argparse.ArgumentParser) -> None:
+    """How long and how fast a model is trained, and on what."""
+    defaults = TrainingSettings()
+    parser.add_argument(
+        "--epochs", type=above_zero, default=defaults.epochs, help="passes; 0.3 is a part of one"
+    )
+    parser.add_argument(
+        "--learning-rate", type=above_zero, default=defaults.learning_rate,
+        help="the largest; it rises from 0 and falls to 0",
+    )  # fmt: skip
+    parser.add_argument(
+        "--warmup", type=fraction, default=defaults.warmup, help="share of the steps it rises for"
+    )
+    parser.add_argument(
+        "--batch-tokens", type=positive, default=defaults.batch_tokens,
+        help="most tokens of a batch, padding counted",
+    )  # fmt: skip
+    parser.add_argument(
+        "--train-length", type=between(32, 512), default=defaults.train_length,
+        help="tokens of a window in training",
+    )  # fmt: skip
+    parser.add_argument(
+        "--unanswerable-share", type=fraction, default=defaults.unanswerable_share,
+        help="of the questions, made from others where there are fewer",
+    )  # fmt: skip
+    parser.add_argument(
+        "--dropout", type=fraction, default=defaults.dropout,
+        help="instead of the configuration's; a short training needs none, and is faster without",
+    )  # fmt: skip
+    parser.add_argument(
+        "--train-embeddings", action="store_true",
+        help="train the embeddings too; pruning takes nothing from them",
+    )  # fmt: skip
+    parser.add_argument("--seed", type=between(0, 2**31), default=0, help="of every draw")
+
+
+def loss_arguments(parser: argparse.ArgumentParser) -> None:
+    """What a model learns from its teacher."""
+    defaults = TrainingSettings()
+    parser.add_argument(
+        "--distill-weight", type=fraction, default=defaults.distill_weight,
+        help="of the teacher's logits; the answers have the rest",
+    )  # fmt: skip
+    parser.add_argument(
+        "--hidden-weight", type=not_negative, default=defaults.hidden_weight,
+        help="of the teacher's hidden states, beside these",
+    )  # fmt: skip
+    parser.add_argument(
+        "--temperature", type=above_zero, default=defaults.temperature,
+        help="by which logits are divided before they are compared",
+    )  # fmt: skip
+
+
+def machine_arguments(parser: argparse.ArgumentParser) -> None:
+    """Where a model is trained, and from where it goes on."""
+    parser.add_argument(
+        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto: a GPU if any"
+    )
+    parser.add_argument(
+        "--compute", choices=("auto", "fp32", "bf16"), default="auto",
+        help="auto: products in bf16 where the machine has it; weights are fp32",
+    )  # fmt: skip
+    parser.add_argument(
+        "--snapshots", type=Path, help="folder to go on from; default: <output>.snapshots"
+    )
+    parser.add_argument(
+        "--snapshot-minutes", type=above_zero, default=5.0, help="between two snapshots"
+    )
+    threads_argument(parser)
 
 
 def latency_arguments(parser: argparse.ArgumentParser) -> None:

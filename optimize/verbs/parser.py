@@ -11,6 +11,7 @@ from optimize.verbs.options import between, finite, positive
 _MAKING = "optimize.verbs.making"
 _MEASURING = "optimize.verbs.measuring"
 _PRUNING = "optimize.verbs.pruning"
+_TRAINING = "optimize.verbs.training"
 _PUBLISHING = "optimize.verbs.publishing"
 
 
@@ -57,6 +58,15 @@ def parser() -> argparse.ArgumentParser:
             f"{_PRUNING}:prune",
             "remove the heads and neurons that matter least, without training; a PyTorch artifact",
             "--model demo/checkpoint --train-data train.json --prune-to 0.7 --output out/pruned",
+        )
+    )
+    _finetune(
+        verb(
+            "finetune",
+            f"{_TRAINING}:finetune",
+            "train a model, best a pruned one with the original as its teacher; resumable",
+            "--model out/pruned --teacher demo/checkpoint --train-data train.json "
+            "--output out/recovered",
         )
     )
     export = verb(
@@ -204,6 +214,17 @@ def _prune(prune: argparse.ArgumentParser) -> None:
     prune.add_argument("--seed", type=between(0, 2**31), default=0, help="of every draw")
     _output(prune)
     options.threads_argument(prune)
+
+
+def _finetune(finetune: argparse.ArgumentParser) -> None:
+    options.checkpoint_arguments(finetune)
+    finetune.add_argument("--teacher", help="checkpoint whose logits and hidden states are learnt")
+    finetune.add_argument("--teacher-revision", help="hub revision of --teacher")
+    options.train_data_argument(finetune, required=True)
+    _output(finetune)
+    options.schedule_arguments(finetune)
+    options.loss_arguments(finetune)
+    options.machine_arguments(finetune)
 
 
 def _quantize(quantize: argparse.ArgumentParser) -> None:
