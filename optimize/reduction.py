@@ -77,8 +77,8 @@ class Reduction:
 
     @property
     def choice_examples(self) -> Sequence[Example]:
-        """Training questions that the int8 variant is chosen on; nothing else may learn of them."""
-        return self._train[1] if self._train else ()
+        """Training questions that an int8 variant is chosen on; nothing else may learn of them."""
+        return self._train[1] if self._train and "int8" in self._recipe.last_steps() else ()
 
     def run(self, pruned: Step, graph: Step) -> Reduced:
         """The best of the last steps that passes its gates; raises GateFailed where none does."""
