@@ -16,7 +16,7 @@ BUILDER ?= $(shell (docker info >/dev/null 2>&1 && echo docker) || command -v bu
 IMAGES := predictor predictor-gpu optimize loadtest
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' predictor/__init__.py)
 
-.PHONY: help install demo test test-unit bench-serving bench-evaluation bench-journey journey-table \
+.PHONY: help install demo test test-unit bench-serving bench-evaluation bench-journey bench-pruning journey-table \
 	guide bench-gpu soak triton-server image image-check lint format clean
 
 help:  ## Show this list
@@ -50,6 +50,9 @@ bench-serving: install  ## What serving costs, against bounds; a quarter of an h
 
 bench-journey: install  ## What the journey brings on BERT-large's shapes; a quarter of an hour
 	$(BIN)/python -m benchmarks.journey
+
+bench-pruning: install  ## Whether the table that prunes by latency tells the truth; some minutes
+	$(BIN)/python -m benchmarks.latency_table
 
 bench-evaluation: install  ## What evaluation takes beside its session; on DATASET=a SQuAD file
 	$(BIN)/python -m benchmarks.evaluation $(if $(DATASET),--dataset $(DATASET))

@@ -14,7 +14,7 @@ import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -33,6 +33,7 @@ _OPSET = 18
 _BURN_IN_ROUNDS = 2
 ROUNDS = 15
 
+_Key = TypeVar("_Key")
 _Shape = tuple[int, LayerShape]
 """How many layers there are, and of which shape."""
 
@@ -139,16 +140,16 @@ def encoder(
 
 
 def medians(
-    sessions: Mapping[_Shape, OrtSession],
+    sessions: Mapping[_Key, OrtSession],
     config: Any,
     length: int,
-    rounds: int,
+    rounds: int = ROUNDS,
     advance: Callable[[], None] = lambda: None,
-) -> dict[_Shape, float]:
+) -> dict[_Key, float]:
     """Median milliseconds of each, in rounds of an order shuffled anew; two are dropped."""
     order, ids = random.Random(0), np.random.default_rng(0)
     inputs = family_of(config).inputs
-    ms: dict[_Shape, list[float]] = {shape: [] for shape in sessions}
+    ms: dict[_Key, list[float]] = {shape: [] for shape in sessions}
     shapes = list(sessions)
     for round_ in range(_BURN_IN_ROUNDS + rounds):
         order.shuffle(shapes)
