@@ -1,9 +1,10 @@
 """`python -m benchmarks.journey_table --dataset FILE`: the README's table of what a step changes.
 
-Builds the embedded checkpoint, evaluates the artifact of every step on a SQuAD file, and writes
-tables and charts in the place of those before: the tables between the README's markers, the charts
-beside docs/benchmarks. The build itself never sees the file: what is served is chosen on the demo's
-questions, and on `--train-data` where it is given. Nothing is written where anything fails.
+Builds the embedded pruned checkpoint next to its dense parent, evaluates the artifact of every step
+on a SQuAD file, and writes tables and charts in the place of those before: the tables between the
+README's markers, the charts beside docs/benchmarks. The build itself never sees the file: what is
+served is chosen on the demo's questions, and on `--train-data` where it is given. Nothing is
+written where anything fails.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from benchmarks import machine
-from benchmarks.artifact import NULL_THRESHOLD, ROOT
+from benchmarks.artifact import BASELINE, NULL_THRESHOLD, PRUNED, ROOT
 from benchmarks.errors import BenchmarkError
 from benchmarks.processes import exit_on_signals
 from optimize import charts, squad
@@ -122,7 +123,7 @@ def _built(arguments: argparse.Namespace, scratch: Path) -> Report:
         train = squad.read(arguments.train_data)
         if shared := squad.shared(squad.read(arguments.dataset), train):
             raise BenchmarkError(f"--train-data holds {shared} of the questions of --dataset")
-    command = ["build", "--model", str(ROOT / "demo" / "checkpoint")]
+    command = ["build", "--model", str(PRUNED), "--baseline", str(BASELINE)]
     command += ["--dataset", str(ROOT / "demo" / "data" / "questions.json")]
     command += ["--null-threshold", NULL_THRESHOLD, "--output", str(scratch / "root")]
     command += ["--keep-steps", str(scratch / "steps"), "--sequence-lengths", LENGTHS]

@@ -39,7 +39,8 @@ def parser() -> argparse.ArgumentParser:
             "build",
             f"{_PUBLISHING}:build",
             "baseline → pruned → onnx → graph → int8 or fp16, gated and published",
-            "--model demo/checkpoint --dataset demo/data/questions.json --output root",
+            "--model demo/checkpoint/pruned --baseline demo/checkpoint/baseline "
+            "--dataset demo/data/questions.json --output root",
         )
     )
     _compact(
@@ -47,7 +48,7 @@ def parser() -> argparse.ArgumentParser:
             "compact",
             f"{_MAKING}:compact",
             "remove a checkpoint's zero heads and neurons; a PyTorch artifact",
-            "--model demo/checkpoint --output out/pruned",
+            "--model demo/checkpoint/pruned --output out/pruned",
         )
     )
     export = verb(
