@@ -26,12 +26,13 @@ from benchmarks import machine
 from benchmarks.artifact import BASELINE, NULL_THRESHOLD, PRUNED, ROOT
 from benchmarks.errors import BenchmarkError
 from benchmarks.processes import exit_on_signals
+from benchmarks.section import Section
 from optimize import charts, squad
 from optimize.errors import SourceError
 from optimize.report import F1_CHART, LATENCY_CHART, Report
 from optimize.squad import Scores
 
-BEGIN, END = "<!-- journey-table: written by make journey-table -->", "<!-- /journey-table -->"
+SECTION = Section("journey-table")
 LENGTHS = "8,64,128,256,384,512"
 CHARTS = {F1_CHART: "journey-f1.svg", LATENCY_CHART: "journey-latency.svg"}
 
@@ -42,7 +43,7 @@ def main(argv: list[str] | None = None) -> int:
     exit_on_signals()
     try:
         readme = arguments.readme.read_text("utf-8")
-        between(readme, "")
+        SECTION.between(readme, "")
         with TemporaryDirectory(prefix="journey-") as scratch:
             report = _built(arguments, Path(scratch))
             figures = _evaluated(arguments, Path(scratch) / "steps", report)
@@ -53,8 +54,8 @@ def main(argv: list[str] | None = None) -> int:
             (arguments.charts / CHARTS[name]).write_text(svg, "utf-8")
         folder = Path(os.path.relpath(arguments.charts, arguments.readme.parent))
         links = {name: (folder / CHARTS[name]).as_posix() for name in drawn}
-        text = between(readme, tables(report, machine.describe(), links, arguments.eval_sample))
-        arguments.readme.write_text(text, "utf-8")
+        content = tables(report, machine.describe(), links, arguments.eval_sample)
+        arguments.readme.write_text(SECTION.between(readme, content), "utf-8")
     except (BenchmarkError, SourceError, OSError) as error:
         sys.stderr.write(f"benchmarks.journey_table: error: {error}\n")
         return 1
@@ -107,15 +108,6 @@ _ALT = {
     F1_CHART: "F1 against latency, step by step",
     LATENCY_CHART: "Latency by sequence length, step by step",
 }
-
-
-def between(text: str, content: str) -> str:
-    """The text with the content between its markers; raises BenchmarkError without markers."""
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise BenchmarkError(f"the README has no {BEGIN} … {END}")
-    return f"{before}{begin}\n\n{content}\n\n{end}{after}"
 
 
 def _built(arguments: argparse.Namespace, scratch: Path) -> Report:
