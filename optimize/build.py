@@ -14,7 +14,6 @@ from optimize import (
     benchmark,
     charts,
     checkpoint,
-    compaction,
     memory,
     parity,
     publish,
@@ -27,6 +26,7 @@ from optimize.checkpoint import Checkpoint
 from optimize.errors import SourceError
 from optimize.gates import Gates
 from optimize.progress import Progress
+from optimize.pruning import one_shot, sequences
 from optimize.recipe import Recipe
 from optimize.reduction import Reduced, Reduction
 from optimize.report import Report, StepFigures
@@ -61,7 +61,9 @@ def build(recipe: Recipe, progress: Progress) -> Path:
             publish.check_writable(folder)
     examples = squad.read(recipe.dataset) if recipe.dataset else []
     train = squad.read(recipe.train_data) if recipe.train_data else []
-    if (train or recipe.fast_gelu) and "int8" not in recipe.last_steps():
+    if recipe.prune and not train:
+        raise SourceError(f"{recipe.prune}: pruning needs --train-data")
+    if "int8" not in recipe.last_steps() and (recipe.fast_gelu or (train and not recipe.prune)):
         raise SourceError("--train-data and --fast-gelu are for int8, which is not asked for")
     if shared := squad.shared(examples, train):
         raise SourceError(
@@ -124,6 +126,12 @@ class _Journey:
         self._progress = progress
         self._gates = Gates(recipe, examples, progress)
         self._reduction = Reduction(recipe, builder, self._gates, train, progress)
+        self._pruning_questions = sequences.questions(
+            train,
+            recipe.prune_sample,
+            unanswerable=recipe.null_score_diff_threshold is not None,
+            others=self._reduction.choice_examples,
+        )
         self.steps: list[Step] = []
 
     def run(self, model: Checkpoint, baseline: Checkpoint) -> tuple[Report, Step]:
@@ -134,18 +142,18 @@ class _Journey:
             self._gates.evaluate(first)
             self.steps.append(first)
         with self._progress.step("pruned"):
-            compacted = compaction.compact(
-                model.state, model.config, allow_lossy=recipe.allow_lossy
-            )
-            pruned = builder.pruned(model, compacted)
+            smaller = one_shot.prune(model, self._pruning_questions, recipe, self._progress)
+            pruned = builder.pruned(model, smaller.compacted, smaller.notes)
             original = first if model is baseline else builder.original("original", model)
-            lossy = bool(compacted.lossy_heads)
+            lossy, chosen = bool(smaller.compacted.lossy_heads), smaller.chosen
             # All is on disk now, and the next steps need the memory.
-            del compacted
+            del smaller
             model.state.clear()
             baseline.state.clear()
             self.steps.append(pruned)
-            if lossy:
+            if chosen:
+                self._gates.gate_pruning(pruned, original)
+            elif lossy:
                 self._gates.gate_loss(pruned, original)
             else:
                 self._gates.gate(pruned, before=original)

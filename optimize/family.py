@@ -47,6 +47,7 @@ class Family:
         heads, attention_width: Attributes of a layer that hold its heads, and their total width.
         inputs: What the model is fed, in order.
         feed_forward, activation: The configuration's names for them.
+        dropouts: The configuration's names for them, of hidden states and of attention.
         embedding_operator: What ONNX Runtime makes of the embeddings and their normalization.
         positions_follow_pad: Whether the first position is pad_token_id + 1, and padding has none.
     """
@@ -65,6 +66,7 @@ class Family:
     inputs: tuple[Input, ...] = ("input_ids", "attention_mask", "token_type_ids")
     feed_forward: str = "intermediate_size"
     activation: str = "hidden_act"
+    dropouts: tuple[str, str] = ("hidden_dropout_prob", "attention_probs_dropout_prob")
     embedding_operator: str = "EmbedLayerNormalization"
     positions_follow_pad: bool = False
 
@@ -135,6 +137,7 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
             inputs=("input_ids", "attention_mask"),
             feed_forward="hidden_dim",
             activation="activation",
+            dropouts=("dropout", "attention_dropout"),
         ),
     }
 )

@@ -64,10 +64,18 @@ class Gates:
         parity.check_spans(pruned.name, found, self._recipe.min_span_agreement)
         self.gate_f1(pruned, original.name)
 
-    def gate_f1(self, step: Step, reference: str = "pruned") -> None:
-        """Raises GateFailed where F1 is too far below that of another step."""
+    def gate_pruning(self, pruned: Step, original: Step) -> None:
+        """Measures a pruned model, and gates F1; without questions, the built-in ones' answers."""
+        self.evaluate(original)
+        found, recipe = self._measure(pruned, before=original), self._recipe
+        if not self.examples:
+            parity.check_spans(pruned.name, found, recipe.min_span_agreement)
+        self.gate_f1(pruned, original.name, most=recipe.max_pruning_f1_drop)
+
+    def gate_f1(self, step: Step, reference: str = "pruned", most: float | None = None) -> None:
+        """Raises GateFailed where F1 is so many points, or `max_f1_drop`, below another step's."""
         if scores := self.scores.get(step.name):
-            most = self._recipe.max_f1_drop
+            most = self._recipe.max_f1_drop if most is None else most
             parity.check_f1(step.name, scores, reference, self.scores[reference], most)
 
     def _measure(self, step: Step, before: Step) -> Parity:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import torch
 from torch import nn
 from transformers.modeling_utils import no_init_weights
 
@@ -27,6 +28,33 @@ def build_module(state: State, config: Any, layers: Sequence[LayerShape]) -> nn.
     Raises:
         SourceError: Weights and configuration do not belong together.
     """
+    module = _shaped(config, layers, lambda linear: f"{linear}.bias" in state)
+    try:
+        module.load_state_dict(state, assign=True)
+    except RuntimeError as error:
+        raise SourceError(
+            f"the weights do not fit config.json: {str(error).splitlines()[1].strip()}"
+        ) from error
+    whole: nn.Module = module.eval()
+    return whole
+
+
+def random_module(config: Any, layers: Sequence[LayerShape]) -> nn.Module:
+    """A model of these layers in evaluation mode with random weights, the same every time.
+
+    Raises:
+        SourceError: The configuration is none of a model.
+    """
+    module = _shaped(config, layers, lambda _: True)
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for weight in module.parameters():
+            weight.normal_(std=0.02, generator=generator)
+    return module.eval()
+
+
+def _shaped(config: Any, layers: Sequence[LayerShape], biased: Callable[[str], bool]) -> nn.Module:
+    """The family's model with layers of these sizes; what its weights are is undefined."""
     family = family_of(config)
     config = copy.deepcopy(config)
     config.pruned_heads = {}
@@ -53,15 +81,8 @@ def build_module(state: State, config: Any, layers: Sequence[LayerShape]) -> nn.
                 (family.outer, shape.feed_forward, hidden),
             ):
                 linear = family.layer(index) + name
-                has_bias = f"{linear}.bias" in state
-                module.set_submodule(linear, nn.Linear(inputs, outputs, bias=has_bias))
-    try:
-        module.load_state_dict(state, assign=True)
-    except RuntimeError as error:
-        raise SourceError(
-            f"the weights do not fit config.json: {str(error).splitlines()[1].strip()}"
-        ) from error
-    whole: nn.Module = module.eval()
+                module.set_submodule(linear, nn.Linear(inputs, outputs, bias=biased(linear)))
+    whole: nn.Module = module
     return whole
 
 

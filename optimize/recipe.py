@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from optimize.choice import at_length
+from optimize.pruning.bound import Bound
 from predictor import __version__
 from predictor.artifact import ArtifactSpec
 from predictor.session import installed_runtimes
@@ -28,11 +29,14 @@ class Recipe:
         model: Hub id or folder of the checkpoint to optimize.
         revision: The hub revision of `model`, None for the default branch.
         baseline, baseline_revision: The checkpoint to compare with; None for `model` itself.
+        prune: What the model may cost at most, None to remove nothing but zeros.
+        prune_sample: Questions of `train_data` to prune on, none of those that `choice_sample` has.
+        max_pruning_f1_drop: F1 points that pruning may lose.
         precision: auto, fp32, fp16 or int8.
         target: cpu or cuda.
         dataset: SQuAD v2 file for the F1 gate; None gates on parity and span agreement alone.
-        train_data: SQuAD file to calibrate int8 on and to choose its variant on; None chooses on
-            `dataset` and calibrates nothing.
+        train_data: SQuAD file to prune on, to calibrate int8 on and to choose its variant on; None
+            chooses on `dataset` and calibrates nothing.
         choice_sample, calibration_sample: How many of its questions, none of them for both.
         calibration: How ranges are found, one of `calibration.METHODS`.
         fast_gelu: Whether each int8 variant is tried with GELU approximated by tanh, too.
@@ -56,6 +60,9 @@ class Recipe:
     revision: str | None = None
     baseline: str | None = None
     baseline_revision: str | None = None
+    prune: Bound | None = None
+    prune_sample: int = 500
+    max_pruning_f1_drop: float = 2.0
     precision: str = "auto"
     target: str = "cpu"
     dataset: Path | None = None

@@ -75,6 +75,11 @@ class Reduction:
             self._train = calibrate, choose
         self._progress = progress
 
+    @property
+    def choice_examples(self) -> Sequence[Example]:
+        """Training questions that the int8 variant is chosen on; nothing else may learn of them."""
+        return self._train[1] if self._train else ()
+
     def run(self, pruned: Step, graph: Step) -> Reduced:
         """The best of the last steps that passes its gates; raises GateFailed where none does."""
         compared = None

@@ -29,13 +29,19 @@ _PUNCTUATION = frozenset(string.punctuation)
 
 @dataclass(frozen=True)
 class Example:
-    """One question with its accepted answers; none where it has no answer."""
+    """One question with its accepted answers; none where it has no answer.
+
+    Attributes:
+        starts: Where each answer begins, in code points of the context; empty where the file does
+            not say it.
+    """
 
     id: str
     title: str
     question: str
     context: str
     answers: tuple[str, ...]
+    starts: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -80,15 +86,7 @@ def read(path: Path) -> list[Example]:
         with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as stream:
             document: Any = json.load(stream)
         examples = [
-            Example(
-                id=qa["id"],
-                title=article.get("title", ""),
-                question=qa["question"],
-                context=paragraph["context"],
-                answers=()
-                if qa.get("is_impossible", False)
-                else tuple(answer["text"] for answer in qa["answers"]),
-            )
+            _example(article.get("title", ""), paragraph["context"], qa)
             for article in document["data"]
             for paragraph in article["paragraphs"]
             for qa in paragraph["qas"]
@@ -116,6 +114,19 @@ def read(path: Path) -> list[Example]:
             raise SourceError(f"{path}: question id {example.id!r} is there twice")
         seen.add(example.id)
     return examples
+
+
+def _example(title: str, context: str, qa: Mapping[str, Any]) -> Example:
+    answers = [] if qa.get("is_impossible", False) else qa["answers"]
+    starts = tuple(answer.get("answer_start") for answer in answers)
+    return Example(
+        id=qa["id"],
+        title=title,
+        question=qa["question"],
+        context=context,
+        answers=tuple(answer["text"] for answer in answers),
+        starts=starts if all(isinstance(start, int) for start in starts) else (),
+    )
 
 
 def shared(one: Sequence[Example], other: Sequence[Example]) -> int:

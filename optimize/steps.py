@@ -130,15 +130,17 @@ class StepBuilder:
         density = compaction.density(layers, checkpoint.config)
         return self.torch(name, checkpoint, checkpoint.state, layers, density)
 
-    def pruned(self, checkpoint: Checkpoint, compacted: Compacted) -> Step:
-        """What compaction left of a checkpoint, run by PyTorch."""
+    def pruned(
+        self, checkpoint: Checkpoint, compacted: Compacted, notes: dict[str, Any] | None = None
+    ) -> Step:
+        """What compaction left of a checkpoint, run by PyTorch; by default with its own notes."""
         return self.torch(
             "pruned",
             checkpoint,
             compacted.state,
             compacted.layers,
             compacted.density,
-            compacted.notes,
+            compacted.notes if notes is None else notes,
         )
 
     def torch(

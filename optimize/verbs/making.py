@@ -36,7 +36,7 @@ def compact(arguments: argparse.Namespace) -> int:
         threads=arguments.threads,
     )
 
-    def make(builder: StepBuilder) -> Step:
+    def build(builder: StepBuilder, _: Progress) -> Step:
         model = checkpoint.load(recipe.model, recipe.revision)
         if arguments.keep_zeros:
             return builder.original("baseline", model)
@@ -44,21 +44,21 @@ def compact(arguments: argparse.Namespace) -> int:
             model, compaction.compact(model.state, model.config, allow_lossy=recipe.allow_lossy)
         )
 
-    return _make("compact", recipe, make)
+    return make("compact", recipe, build)
 
 
 def export(arguments: argparse.Namespace) -> int:
     """A PyTorch artifact → its ONNX graph."""
     before = _read(arguments.model_dir, "torch", "export")
     recipe = _recipe(arguments, opset=arguments.opset)
-    return _make("export", recipe, lambda builder: builder.onnx(before))
+    return make("export", recipe, lambda builder, _: builder.onnx(before))
 
 
 def fuse(arguments: argparse.Namespace) -> int:
     """An ONNX artifact → its fused graph."""
     before = _read(arguments.model_dir, "onnx", "fuse")
     recipe = _recipe(arguments, allow_unfused=arguments.allow_unfused)
-    return _make("fuse", recipe, lambda builder: builder.graph(before))
+    return make("fuse", recipe, lambda builder, _: builder.graph(before))
 
 
 def quantize(arguments: argparse.Namespace) -> int:
@@ -82,12 +82,12 @@ def quantize(arguments: argparse.Namespace) -> int:
     train = squad.read(arguments.train_data) if variant.static else []
     recipe = replace(_recipe(arguments), calibration=arguments.calibration)
 
-    def make(builder: StepBuilder) -> Step:
+    def build(builder: StepBuilder, _: Progress) -> Step:
         questions = squad.sample(train, arguments.calibration_sample)
         ranges = builder.ranges(before, questions) if variant.static else None
         return builder.int8(variant, before, ranges)
 
-    return _make("quantize", recipe, make)
+    return make("quantize", recipe, build)
 
 
 def _fp16(arguments: argparse.Namespace, before: Artifact) -> int:
@@ -97,7 +97,7 @@ def _fp16(arguments: argparse.Namespace, before: Artifact) -> int:
     if before.spec.target != "cuda":
         logger.info("fp16 is for a GPU: the artifact's target is cuda, not %s", before.spec.target)
         before = replace(before, spec=before.spec.model_copy(update={"target": "cuda"}))
-    return _make("quantize", _recipe(arguments), lambda builder: builder.fp16(before), questions)
+    return make("quantize", _recipe(arguments), lambda builder, _: builder.fp16(before), questions)
 
 
 def _recipe(
@@ -123,16 +123,23 @@ def _read(folder: Path, format_: str, verb: str) -> Artifact:
     return artifact
 
 
-def _make(
+def make(
     verb: str,
     recipe: Recipe,
-    make: Callable[[StepBuilder], Step],
+    build: Callable[[StepBuilder, Progress], Step],
     questions: Sequence[Question] = parity.QUESTIONS,
 ) -> int:
-    """Makes a step in the recipe's output; it is loaded once before it appears there."""
+    """Makes a step in the recipe's output; it is loaded once before it appears there.
+
+    Args:
+        verb: Its name, for the log.
+        recipe: Its output, and how the artifact is to be served.
+        build: Makes the step.
+        questions: On which values must stay in the range of fp16.
+    """
     with Progress() as progress, making(recipe.output) as scratch, progress.step(verb):
         try:
-            step = make(StepBuilder(recipe, None, scratch, questions))
+            step = build(StepBuilder(recipe, None, scratch, questions), progress)
             _ = step.engine
         except (OptimizeError, PredictorError):
             raise

@@ -7,6 +7,9 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 
+from optimize.pruning.bound import Bound, Kind
+from optimize.training.settings import TrainingSettings
+
 
 class Help(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
     """Keeps the lines of examples, and adds defaults that say something."""
@@ -44,6 +47,38 @@ def finite(text: str) -> float:
         number = math.nan
     if not math.isfinite(number):
         raise argparse.ArgumentTypeError(f"{text!r} is not a finite number")
+    return number
+
+
+def share(text: str) -> float:
+    """A number above 0, at most 1."""
+    number = finite(text)
+    if not 0 < number <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no share above 0, at most 1")
+    return number
+
+
+def fraction(text: str) -> float:
+    """A number from 0 to 1."""
+    number = finite(text)
+    if not 0 <= number <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 to 1")
+    return number
+
+
+def not_negative(text: str) -> float:
+    """A finite number from 0."""
+    number = finite(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is below 0")
+    return number
+
+
+def above_zero(text: str) -> float:
+    """A finite number above 0."""
+    number = finite(text)
+    if not number > 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not above 0")
     return number
 
 
@@ -92,7 +127,7 @@ def unfused_argument(parser: argparse.ArgumentParser) -> None:
 def training_arguments(parser: argparse.ArgumentParser) -> None:
     """What int8 is calibrated on."""
     parser.add_argument(
-        "--train-data", type=Path, help="SQuAD file of training questions for int8, .json[.gz]"
+        "--train-data", type=Path, help="SQuAD file of training questions, .json[.gz]"
     )
     parser.add_argument(
         "--calibration-sample", type=positive, default=100, help="questions to calibrate on"
@@ -101,6 +136,122 @@ def training_arguments(parser: argparse.ArgumentParser) -> None:
         "--calibration", choices=("minmax", "entropy", "percentile"), default="minmax",
         help="how the range of an activation is found",
     )  # fmt: skip
+
+
+def train_data_argument(parser: argparse.ArgumentParser, *, required: bool = False) -> None:
+    """What is learnt on."""
+    parser.add_argument(
+        "--train-data", type=Path, required=required,
+        help="SQuAD file of training questions, .json[.gz]",
+    )  # fmt: skip
+
+
+def pruning_arguments(parser: argparse.ArgumentParser, *, required: bool) -> None:
+    """To what a checkpoint is pruned, and on how many questions."""
+    bound = parser.add_mutually_exclusive_group(required=required)
+    bound.add_argument(
+        "--prune-to", type=share, metavar="DENSITY",
+        help="prune until this share of the unpruned encoder's linear weights is left",
+    )  # fmt: skip
+    bound.add_argument(
+        "--prune-to-flops", type=share, metavar="SHARE",
+        help="prune until this share of the unpruned encoder's operations is left",
+    )  # fmt: skip
+    bound.add_argument(
+        "--target-latency-ms", type=above_zero, metavar="MS",
+        help="prune until a sequence takes no longer, by a table measured on this machine in fp32",
+    )  # fmt: skip
+    parser.add_argument(
+        "--prune-length", type=between(8, 512), default=384,
+        help="tokens of that sequence, and of the one whose operations count",
+    )  # fmt: skip
+    parser.add_argument(
+        "--prune-sample", type=positive, default=500, help="questions of --train-data to prune on"
+    )
+
+
+def bound_of(arguments: argparse.Namespace) -> Bound | None:
+    """What a pruned model may cost, by `pruning_arguments`; None where nothing is asked for."""
+    kinds: dict[Kind, float | None] = {
+        "density": arguments.prune_to,
+        "flops": arguments.prune_to_flops,
+        "latency": arguments.target_latency_ms,
+    }
+    for kind, value in kinds.items():
+        if value is not None:
+            return Bound(kind, value, arguments.prune_length)
+    return None
+
+
+def schedule_arguments(parser: argparse.ArgumentParser) -> None:
+    """How long and how fast a model is trained, and on what."""
+    defaults = TrainingSettings()
+    parser.add_argument(
+        "--epochs", type=above_zero, default=defaults.epochs, help="passes; 0.3 is a part of one"
+    )
+    parser.add_argument(
+        "--learning-rate", type=above_zero, default=defaults.learning_rate,
+        help="the largest; it rises from 0 and falls to 0",
+    )  # fmt: skip
+    parser.add_argument(
+        "--warmup", type=fraction, default=defaults.warmup, help="share of the steps it rises for"
+    )
+    parser.add_argument(
+        "--batch-tokens", type=positive, default=defaults.batch_tokens,
+        help="most tokens of a batch, padding counted",
+    )  # fmt: skip
+    parser.add_argument(
+        "--train-length", type=between(32, 512), default=defaults.train_length,
+        help="tokens of a window in training",
+    )  # fmt: skip
+    parser.add_argument(
+        "--unanswerable-share", type=fraction, default=defaults.unanswerable_share,
+        help="of the questions, made from others where there are fewer",
+    )  # fmt: skip
+    parser.add_argument(
+        "--dropout", type=fraction, default=defaults.dropout,
+        help="instead of the configuration's; a short training needs none, and is faster without",
+    )  # fmt: skip
+    parser.add_argument(
+        "--train-embeddings", action="store_true",
+        help="train the embeddings too; pruning takes nothing from them",
+    )  # fmt: skip
+    parser.add_argument("--seed", type=between(0, 2**31), default=0, help="of every draw")
+
+
+def loss_arguments(parser: argparse.ArgumentParser) -> None:
+    """What a model learns from its teacher."""
+    defaults = TrainingSettings()
+    parser.add_argument(
+        "--distill-weight", type=fraction, default=defaults.distill_weight,
+        help="of the teacher's logits; the answers have the rest",
+    )  # fmt: skip
+    parser.add_argument(
+        "--hidden-weight", type=not_negative, default=defaults.hidden_weight,
+        help="of the teacher's hidden states, beside these",
+    )  # fmt: skip
+    parser.add_argument(
+        "--temperature", type=above_zero, default=defaults.temperature,
+        help="by which logits are divided before they are compared",
+    )  # fmt: skip
+
+
+def machine_arguments(parser: argparse.ArgumentParser) -> None:
+    """Where a model is trained, and from where it goes on."""
+    parser.add_argument(
+        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto: a GPU if any"
+    )
+    parser.add_argument(
+        "--compute", choices=("auto", "fp32", "bf16"), default="auto",
+        help="auto: products in bf16 where the machine has it; weights are fp32",
+    )  # fmt: skip
+    parser.add_argument(
+        "--snapshots", type=Path, help="folder to go on from; default: <output>.snapshots"
+    )
+    parser.add_argument(
+        "--snapshot-minutes", type=above_zero, default=5.0, help="between two snapshots"
+    )
+    threads_argument(parser)
 
 
 def latency_arguments(parser: argparse.ArgumentParser) -> None:

@@ -6,10 +6,12 @@ import argparse
 from pathlib import Path
 
 from optimize.verbs import options
-from optimize.verbs.options import finite, positive
+from optimize.verbs.options import between, finite, positive
 
 _MAKING = "optimize.verbs.making"
 _MEASURING = "optimize.verbs.measuring"
+_PRUNING = "optimize.verbs.pruning"
+_TRAINING = "optimize.verbs.training"
 _PUBLISHING = "optimize.verbs.publishing"
 
 
@@ -49,6 +51,23 @@ def parser() -> argparse.ArgumentParser:
             f"{_MAKING}:compact",
             "remove a checkpoint's zero heads and neurons; a PyTorch artifact",
             "--model demo/checkpoint/pruned --output out/pruned",
+        )
+    )
+    _prune(
+        verb(
+            "prune",
+            f"{_PRUNING}:prune",
+            "remove the heads and neurons that matter least, without training; a PyTorch artifact",
+            "--model demo/checkpoint --train-data train.json --prune-to 0.7 --output out/pruned",
+        )
+    )
+    _finetune(
+        verb(
+            "finetune",
+            f"{_TRAINING}:finetune",
+            "train a model, best a pruned one with the original as its teacher; resumable",
+            "--model out/pruned --teacher demo/checkpoint --train-data train.json "
+            "--output out/recovered",
         )
     )
     export = verb(
@@ -131,6 +150,10 @@ def _build(build: argparse.ArgumentParser) -> None:
         help="remove heads with a zero query or key too, though they still average their values; "
         "answers and F1 are gated, not logits",
     )  # fmt: skip
+    options.pruning_arguments(build, required=False)
+    build.add_argument(
+        "--max-pruning-f1-drop", type=finite, default=2.0, help="F1 points that pruning may lose"
+    )
     options.unfused_argument(build)
     build.add_argument(
         "--precision", choices=("auto", "fp32", "fp16", "int8"), default="auto",
@@ -178,6 +201,31 @@ def _compact(compact: argparse.ArgumentParser) -> None:
         help="remove nothing: the checkpoint as it came, to compare with",
     )  # fmt: skip
     options.threads_argument(compact)
+
+
+def _prune(prune: argparse.ArgumentParser) -> None:
+    options.checkpoint_arguments(prune)
+    prune.add_argument(
+        "--train-data",
+        type=Path,
+        required=True,
+        help="SQuAD file of training questions, .json[.gz]",
+    )
+    options.pruning_arguments(prune, required=True)
+    prune.add_argument("--seed", type=between(0, 2**31), default=0, help="of every draw")
+    _output(prune)
+    options.threads_argument(prune)
+
+
+def _finetune(finetune: argparse.ArgumentParser) -> None:
+    options.checkpoint_arguments(finetune)
+    finetune.add_argument("--teacher", help="checkpoint whose logits and hidden states are learnt")
+    finetune.add_argument("--teacher-revision", help="hub revision of --teacher")
+    options.train_data_argument(finetune, required=True)
+    _output(finetune)
+    options.schedule_arguments(finetune)
+    options.loss_arguments(finetune)
+    options.machine_arguments(finetune)
 
 
 def _quantize(quantize: argparse.ArgumentParser) -> None:

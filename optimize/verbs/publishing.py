@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import fields
 from datetime import UTC, datetime
 
 from optimize import publish as publishing
@@ -14,14 +15,19 @@ from optimize.progress import Progress
 from optimize.recipe import Recipe, content_id
 from optimize.report import Report, StepFigures
 from optimize.steps import Artifact
+from optimize.verbs.options import bound_of
 from predictor.artifact import ArtifactSpec, read_spec
 
 
 def build(arguments: argparse.Namespace) -> int:
     """Runs the whole journey and prints its report."""
-    not_recipe = ("verb", "run", "null_threshold")
-    given = {k: v for k, v in vars(arguments).items() if k not in not_recipe}
-    recipe = Recipe(**given, null_score_diff_threshold=arguments.null_threshold)
+    known = {field.name for field in fields(Recipe)}
+    given = {k: v for k, v in vars(arguments).items() if k in known}
+    recipe = Recipe(
+        **given,
+        null_score_diff_threshold=arguments.null_threshold,
+        prune=bound_of(arguments),
+    )
     with Progress() as progress:
         folder = run_build(recipe, progress)
     sys.stdout.write((folder / "report.md").read_text(encoding="utf-8"))

@@ -1,0 +1,1 @@
+"""Training: recovery of a pruned model, and pruning while training."""

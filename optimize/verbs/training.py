@@ -1,0 +1,157 @@
+"""`finetune`: trains a model, best a pruned one with the original as its teacher."""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import hashlib
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+
+import torch
+
+from optimize import checkpoint, compaction, network, squad, unanswerable
+from optimize.checkpoint import Checkpoint
+from optimize.compaction import Compacted
+from optimize.errors import SourceError
+from optimize.family import family_of
+from optimize.progress import Progress
+from optimize.recipe import Recipe, tool_versions
+from optimize.squad import Example
+from optimize.steps import Step, StepBuilder
+from optimize.training import hardware
+from optimize.training.features import TrainingFeature, features
+from optimize.training.loop import Trainer
+from optimize.training.settings import TrainingSettings
+from optimize.training.snapshots import Snapshots
+from optimize.verbs.making import make
+from predictor.artifact import TOKENIZER_FILE
+from predictor.cpu import available_cpus
+from predictor.tokenization import FeatureTokenizer
+
+logger = logging.getLogger("optimize")
+
+
+def finetune(arguments: argparse.Namespace) -> int:
+    """Trains; the artifact appears whole, or not at all, and snapshots stay until it is there."""
+    recipe = Recipe(
+        model=arguments.model,
+        revision=arguments.revision,
+        output=arguments.output,
+        target=arguments.target,
+        null_score_diff_threshold=arguments.null_threshold,
+        max_seq_length=arguments.max_seq_length,
+        doc_stride=arguments.doc_stride,
+        threads=arguments.threads,
+    )
+    torch.set_num_threads(recipe.threads or available_cpus())
+    settings = _settings(arguments)
+    train = squad.read(arguments.train_data)
+    folder = arguments.snapshots or arguments.output.with_name(
+        f"{arguments.output.resolve().name}.snapshots"
+    )
+    kept: list[Snapshots] = []
+
+    def build(builder: StepBuilder, progress: Progress) -> Step:
+        model = checkpoint.load(recipe.model, recipe.revision)
+        teacher = None
+        if arguments.teacher:
+            teacher = checkpoint.load(arguments.teacher, arguments.teacher_revision)
+            _check_alike(model, teacher, settings)
+        snapshots = Snapshots(folder, _identity(settings, model, teacher, arguments.train_data))
+        kept.append(snapshots)
+        with progress.step("features"):
+            made = _features(train, model, settings)
+        trained, steps = _trained(model, teacher, made, settings, snapshots, progress, arguments)
+        notes = {"trained": f"{steps} steps of {settings}"}
+        return builder.pruned(model, trained, notes)
+
+    status = make("finetune", recipe, build)
+    kept[0].remove()
+    return status
+
+
+def _settings(arguments: argparse.Namespace) -> TrainingSettings:
+    names = {field.name for field in fields(TrainingSettings)}
+    given = {name: value for name, value in vars(arguments).items() if name in names}
+    device = hardware.device(arguments.device)
+    return TrainingSettings(
+        **given | {"device": device, "compute": hardware.compute(arguments.compute, device)}
+    )
+
+
+def _identity(
+    settings: TrainingSettings, model: Checkpoint, teacher: Checkpoint | None, train_data: Path
+) -> str:
+    """A hash of all that decides the trained weights."""
+    with train_data.open("rb") as stream:
+        data = hashlib.file_digest(stream, "sha256").hexdigest()
+    parts = {
+        "settings": asdict(settings),
+        "model": model.sha256,
+        "teacher": teacher.sha256 if teacher else None,
+        "train_data": data,
+        "tools": tool_versions(),
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _check_alike(model: Checkpoint, teacher: Checkpoint, settings: TrainingSettings) -> None:
+    """Raises SourceError where a teacher cannot teach this model."""
+    tokenizers = [(c.folder / TOKENIZER_FILE).read_bytes() for c in (model, teacher)]
+    if tokenizers[0] != tokenizers[1]:
+        raise SourceError(f"{teacher.source}: the teacher has another tokenizer than the model")
+    sizes = [(c.config.hidden_size, c.config.num_hidden_layers) for c in (model, teacher)]
+    if settings.hidden_weight and sizes[0] != sizes[1]:
+        raise SourceError(
+            f"{teacher.source}: the teacher has another hidden size or number of layers; "
+            "--hidden-weight 0 takes its logits alone"
+        )
+
+
+def _features(
+    train: Sequence[Example], model: Checkpoint, settings: TrainingSettings
+) -> list[TrainingFeature]:
+    longest = min(settings.train_length, family_of(model.config).longest(model.config))
+    tokenizer = FeatureTokenizer(
+        model.folder / TOKENIZER_FILE, max_seq_length=longest, doc_stride=min(128, longest // 4)
+    )
+    mixed = unanswerable.mixed(train, train, share=settings.unanswerable_share, seed=settings.seed)
+    made = features(mixed, tokenizer)
+    logger.info(
+        "training on %d windows of %d questions, %d windows without an answer, %d tokens",
+        len(made), len(train), sum(not feature.end for feature in made), sum(map(len, made)),
+    )  # fmt: skip
+    return made
+
+
+def _trained(
+    model: Checkpoint,
+    teacher: Checkpoint | None,
+    made: Sequence[TrainingFeature],
+    settings: TrainingSettings,
+    snapshots: Snapshots,
+    progress: Progress,
+    arguments: argparse.Namespace,
+) -> tuple[Compacted, int]:
+    student = _module(model, dropout=settings.dropout)
+    trainer = Trainer(
+        student, _module(teacher) if teacher else None, family_of(model.config), made, settings
+    )
+    logger.info("%d steps, %s on %s", trainer.steps, settings.compute, settings.device)
+    trainer.run(snapshots, progress, snapshot_seconds=60 * arguments.snapshot_minutes)
+    state = student.state_dict()
+    state = {name: state[name].cpu().contiguous() for name in model.state}
+    return compaction.compact(state, model.config), trainer.steps
+
+
+def _module(source: Checkpoint, dropout: float = 0.0) -> torch.nn.Module:
+    layers = network.layer_shapes(source.state, source.config)
+    config = copy.deepcopy(source.config)
+    for name in family_of(config).dropouts:
+        setattr(config, name, dropout)
+    state = {name: weight.clone() for name, weight in source.state.items()}
+    return network.build_module(state, config, layers)
