@@ -58,7 +58,8 @@ def parser() -> argparse.ArgumentParser:
             "prune",
             f"{_PRUNING}:prune",
             "remove the heads and neurons that matter least, without training; a PyTorch artifact",
-            "--model demo/checkpoint --train-data train.json --prune-to 0.7 --output out/pruned",
+            "--model demo/checkpoint/baseline --train-data train.json --prune-to 0.7 "
+            "--output out/pruned",
         )
     )
     _finetune(
@@ -66,7 +67,7 @@ def parser() -> argparse.ArgumentParser:
             "finetune",
             f"{_TRAINING}:finetune",
             "train a model, best a pruned one with the original as its teacher; resumable",
-            "--model out/pruned --teacher demo/checkpoint --train-data train.json "
+            "--model out/pruned --teacher demo/checkpoint/baseline --train-data train.json "
             "--output out/recovered",
         )
     )
