@@ -16,8 +16,8 @@ BUILDER ?= $(shell (docker info >/dev/null 2>&1 && echo docker) || command -v bu
 IMAGES := predictor predictor-gpu optimize loadtest
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' predictor/__init__.py)
 
-.PHONY: help install demo test test-unit bench-serving bench-evaluation bench-journey bench-pruning journey-table \
-	guide bench-gpu soak triton-server image image-check lint format clean
+.PHONY: help install demo test test-unit bench-serving bench-evaluation bench-journey bench-pruning \
+	journey-table pruning-table guide bench-gpu soak triton-server image image-check lint format clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +59,9 @@ bench-evaluation: install  ## What evaluation takes beside its session; on DATAS
 
 journey-table: install  ## The README's table, on DATASET=a SQuAD file [TRAIN_DATA=another]
 	$(BIN)/python -m benchmarks.journey_table --dataset $(DATASET) $(if $(TRAIN_DATA),--train-data $(TRAIN_DATA))
+
+pruning-table: install  ## The README's table of F1 against density, on DATASET=a SQuAD file [STUDY=a folder]
+	$(BIN)/python -m benchmarks.pruning_table --dataset $(DATASET) $(if $(STUDY),--study $(STUDY))
 
 guide: install  ## Run docs/guide.md and put the outputs in it
 	$(BIN)/python -m demo.guide

@@ -1,4 +1,4 @@
-"""The artifact under load: the embedded checkpoint, built once in each precision."""
+"""The artifact under load: the embedded dense checkpoint, built once in each precision."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from benchmarks.errors import BenchmarkError
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build" / "bench"
-# This checkpoint refuses too readily at 0; see demo/checkpoint/README.md.
+BASELINE, PRUNED = (ROOT / "demo" / "checkpoint" / name for name in ("baseline", "pruned"))
+# The checkpoints refuse too readily at 0; see demo/checkpoint/baseline/README.md.
 NULL_THRESHOLD = "-4"
 
 
@@ -26,7 +27,7 @@ def embedded_artifact(precision: str = "fp32") -> Path:
     folder = root / "qa" / "1"
     if not (folder / "artifact.json").is_file():
         command = [sys.executable, "-m", "optimize", "build"]
-        command += ["--model", str(ROOT / "demo" / "checkpoint"), "--precision", precision]
+        command += ["--model", str(BASELINE), "--precision", precision]
         command += ["--null-threshold", NULL_THRESHOLD, "--output", str(root)]
         command += ["--sequence-lengths", "8", "--rounds", "1"]
         process = subprocess.run(command, cwd=ROOT, stdout=subprocess.DEVNULL)

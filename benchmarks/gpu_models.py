@@ -21,7 +21,7 @@ from predictor.engine import Engine
 from predictor.session import CPU, CUDA, SessionOptions
 from predictor.tokenization import FeatureTokenizer
 
-EMBEDDED = Path(__file__).resolve().parent.parent / "demo" / "checkpoint"
+EMBEDDED = Path(__file__).resolve().parent.parent / "demo" / "checkpoint" / "baseline"
 PROVIDERS = {"cpu": CPU, "cuda": CUDA}
 
 TORCH_FP32 = "PyTorch fp32"

@@ -1,9 +1,10 @@
 """`python -m benchmarks.journey_table --dataset FILE`: the README's table of what a step changes.
 
-Builds the embedded checkpoint, evaluates the artifact of every step on a SQuAD file, and writes
-tables and charts in the place of those before: the tables between the README's markers, the charts
-beside docs/benchmarks. The build itself never sees the file: what is served is chosen on the demo's
-questions, and on `--train-data` where it is given. Nothing is written where anything fails.
+Builds the embedded pruned checkpoint next to its dense parent, evaluates the artifact of every step
+on a SQuAD file, and writes tables and charts in the place of those before: the tables between the
+README's markers, the charts beside docs/benchmarks. The build itself never sees the file: what is
+served is chosen on the demo's questions, and on `--train-data` where it is given. Nothing is
+written where anything fails.
 """
 
 from __future__ import annotations
@@ -22,15 +23,16 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from benchmarks import machine
-from benchmarks.artifact import NULL_THRESHOLD, ROOT
+from benchmarks.artifact import BASELINE, NULL_THRESHOLD, PRUNED, ROOT
 from benchmarks.errors import BenchmarkError
 from benchmarks.processes import exit_on_signals
+from benchmarks.section import Section
 from optimize import charts, squad
 from optimize.errors import SourceError
 from optimize.report import F1_CHART, LATENCY_CHART, Report
 from optimize.squad import Scores
 
-BEGIN, END = "<!-- journey-table: written by make journey-table -->", "<!-- /journey-table -->"
+SECTION = Section("journey-table")
 LENGTHS = "8,64,128,256,384,512"
 CHARTS = {F1_CHART: "journey-f1.svg", LATENCY_CHART: "journey-latency.svg"}
 
@@ -41,7 +43,7 @@ def main(argv: list[str] | None = None) -> int:
     exit_on_signals()
     try:
         readme = arguments.readme.read_text("utf-8")
-        between(readme, "")
+        SECTION.between(readme, "")
         with TemporaryDirectory(prefix="journey-") as scratch:
             report = _built(arguments, Path(scratch))
             figures = _evaluated(arguments, Path(scratch) / "steps", report)
@@ -52,8 +54,8 @@ def main(argv: list[str] | None = None) -> int:
             (arguments.charts / CHARTS[name]).write_text(svg, "utf-8")
         folder = Path(os.path.relpath(arguments.charts, arguments.readme.parent))
         links = {name: (folder / CHARTS[name]).as_posix() for name in drawn}
-        text = between(readme, tables(report, machine.describe(), links, arguments.eval_sample))
-        arguments.readme.write_text(text, "utf-8")
+        content = tables(report, machine.describe(), links, arguments.eval_sample)
+        arguments.readme.write_text(SECTION.between(readme, content), "utf-8")
     except (BenchmarkError, SourceError, OSError) as error:
         sys.stderr.write(f"benchmarks.journey_table: error: {error}\n")
         return 1
@@ -108,21 +110,12 @@ _ALT = {
 }
 
 
-def between(text: str, content: str) -> str:
-    """The text with the content between its markers; raises BenchmarkError without markers."""
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise BenchmarkError(f"the README has no {BEGIN} … {END}")
-    return f"{before}{begin}\n\n{content}\n\n{end}{after}"
-
-
 def _built(arguments: argparse.Namespace, scratch: Path) -> Report:
     if arguments.train_data:
         train = squad.read(arguments.train_data)
         if shared := squad.shared(squad.read(arguments.dataset), train):
             raise BenchmarkError(f"--train-data holds {shared} of the questions of --dataset")
-    command = ["build", "--model", str(ROOT / "demo" / "checkpoint")]
+    command = ["build", "--model", str(PRUNED), "--baseline", str(BASELINE)]
     command += ["--dataset", str(ROOT / "demo" / "data" / "questions.json")]
     command += ["--null-threshold", NULL_THRESHOLD, "--output", str(scratch / "root")]
     command += ["--keep-steps", str(scratch / "steps"), "--sequence-lengths", LENGTHS]

@@ -15,9 +15,9 @@ from pathlib import Path
 from demo.servers import DemoError, Server, running, stop
 
 ROOT = Path(__file__).resolve().parent.parent
-CHECKPOINT = ROOT / "demo" / "checkpoint"
+CHECKPOINTS = ROOT / "demo" / "checkpoint"
 QUESTIONS = ROOT / "demo" / "data" / "questions.json"
-# This checkpoint refuses too readily at 0; see demo/checkpoint/README.md.
+# The checkpoints refuse too readily at 0; see demo/checkpoint/baseline/README.md.
 NULL_THRESHOLD = "-4"
 
 QUESTION = "Who worked a little bit harder?"
@@ -63,8 +63,9 @@ def _walk(output: Path, requests: int) -> None:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
 
-    _say("1. Optimize the embedded checkpoint, gated on the embedded questions")
-    _run("optimize", "build", "--model", str(CHECKPOINT), "--dataset", str(QUESTIONS),
+    _say("1. Optimize the pruned checkpoint next to its dense parent, gated on 200 questions")
+    _run("optimize", "build", "--model", str(CHECKPOINTS / "pruned"),
+         "--baseline", str(CHECKPOINTS / "baseline"), "--dataset", str(QUESTIONS),
          "--null-threshold", NULL_THRESHOLD, "--output", str(artifacts),
          stdout=subprocess.DEVNULL)  # fmt: skip
 

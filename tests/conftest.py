@@ -32,7 +32,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def checkpoint() -> Path:
-    return ROOT / "demo" / "checkpoint"
+    return ROOT / "demo" / "checkpoint" / "baseline"
 
 
 @pytest.fixture(scope="session")

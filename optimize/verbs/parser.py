@@ -41,7 +41,8 @@ def parser() -> argparse.ArgumentParser:
             "build",
             f"{_PUBLISHING}:build",
             "baseline → pruned → onnx → graph → int8 or fp16, gated and published",
-            "--model demo/checkpoint --dataset demo/data/questions.json --output root",
+            "--model demo/checkpoint/pruned --baseline demo/checkpoint/baseline "
+            "--dataset demo/data/questions.json --output root",
         )
     )
     _compact(
@@ -49,7 +50,7 @@ def parser() -> argparse.ArgumentParser:
             "compact",
             f"{_MAKING}:compact",
             "remove a checkpoint's zero heads and neurons; a PyTorch artifact",
-            "--model demo/checkpoint --output out/pruned",
+            "--model demo/checkpoint/pruned --output out/pruned",
         )
     )
     _prune(
@@ -57,7 +58,8 @@ def parser() -> argparse.ArgumentParser:
             "prune",
             f"{_PRUNING}:prune",
             "remove the heads and neurons that matter least, without training; a PyTorch artifact",
-            "--model demo/checkpoint --train-data train.json --prune-to 0.7 --output out/pruned",
+            "--model demo/checkpoint/baseline --train-data train.json --prune-to 0.7 "
+            "--output out/pruned",
         )
     )
     _finetune(
@@ -65,7 +67,7 @@ def parser() -> argparse.ArgumentParser:
             "finetune",
             f"{_TRAINING}:finetune",
             "train a model, best a pruned one with the original as its teacher; resumable",
-            "--model out/pruned --teacher demo/checkpoint --train-data train.json "
+            "--model out/pruned --teacher demo/checkpoint/baseline --train-data train.json "
             "--output out/recovered",
         )
     )

@@ -4,7 +4,7 @@ import pytest
 
 from benchmarks import journey_table
 from benchmarks.errors import BenchmarkError
-from benchmarks.journey_table import BEGIN, END, between, scored, tables
+from benchmarks.journey_table import SECTION, scored, tables
 from optimize.benchmark import Latency
 from optimize.report import F1_CHART, Report, StepFigures
 from tests.conftest import ROOT
@@ -49,24 +49,26 @@ def test_the_tables_have_the_figures_of_the_other_data_set():
 
 
 def test_only_what_is_between_the_markers_changes():
-    text = f"before\n{BEGIN}\nold\n{END}\nafter\n"
-    new = between(text, "new")
-    assert new == f"before\n{BEGIN}\n\nnew\n\n{END}\nafter\n"
-    assert between(new, "new") == new
+    begin, end = SECTION.begin, SECTION.end
+    text = f"before\n{begin}\nold\n{end}\nafter\n"
+    new = SECTION.between(text, "new")
+    assert new == f"before\n{begin}\n\nnew\n\n{end}\nafter\n"
+    assert SECTION.between(new, "new") == new
     with pytest.raises(BenchmarkError):
-        between("no markers", "new")
+        SECTION.between("no markers", "new")
 
 
 def test_the_readme_has_the_markers():
-    between((ROOT / "README.md").read_text("utf-8"), "")
+    SECTION.between((ROOT / "README.md").read_text("utf-8"), "")
 
 
 def test_a_data_set_that_cannot_be_read_changes_nothing(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(journey_table, "_built", lambda *_: REPORT)
     readme = tmp_path / "README.md"
-    readme.write_text(f"{BEGIN}\nold\n{END}\n")
+    before = f"{SECTION.begin}\nold\n{SECTION.end}\n"
+    readme.write_text(before)
     arguments = ["--dataset", str(tmp_path / "none.json"), "--readme", str(readme)]
     assert journey_table.main([*arguments, "--charts", str(tmp_path / "charts")]) == 1
     assert "evaluate ended with status" in capsys.readouterr().err
-    assert readme.read_text() == f"{BEGIN}\nold\n{END}\n"
+    assert readme.read_text() == before
     assert not (tmp_path / "charts").exists()

@@ -31,8 +31,9 @@ USER = 1000
 WAITING = "predictor: error: /mnt/models: no artifact there yet; is the optimize job done?"
 ANSWER = "second little pig"
 BUILD = (
-    "build", "--model", "demo/checkpoint", "--dataset", "demo/data/questions.json",
-    "--null-threshold", "-4", "--rounds", "2", "--output", "/models",
+    "build", "--model", "demo/checkpoint/pruned", "--baseline", "demo/checkpoint/baseline",
+    "--dataset", "demo/data/questions.json", "--null-threshold", "-4", "--rounds", "2",
+    "--output", "/models",
 )  # fmt: skip
 # What a cluster adds to the environment where a Service is called spanserve-predictor.
 LINKS = (

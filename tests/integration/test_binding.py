@@ -12,12 +12,13 @@ from predictor.bucket_grid import BucketGrid
 from predictor.engine import Engine
 from predictor.session import CPU
 from predictor.types import Question
+from tests.conftest import ROOT
 
 BUDGET = 1024
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
-def test_every_binding_gives_the_same_logits(built, checkpoint, precision):
+def test_every_binding_gives_the_same_logits(built, precision):
     folder = built(precision) / "qa" / "1"
     spec = read_spec(folder)
     settings = ort.SessionOptions()
@@ -27,7 +28,7 @@ def test_every_binding_gives_the_same_logits(built, checkpoint, precision):
     padded = BucketBinding(session, spec.inputs, grid, pad_token_id=spec.pad_token_id, device="cpu")
     bindings = [ExactBinding(session), PlainBinding(session), padded]
 
-    examples = squad.read(checkpoint.parent / "data" / "questions.json")[::9]
+    examples = squad.read(ROOT / "demo" / "data" / "questions.json")[::9]
     questions = [Question(e.question, e.context) for e in examples]
     questions.append(Question("Which pig?", "The second little pig built with sticks. " * 80))
     features = Engine.load(folder, provider=CPU).prepare(questions)

@@ -24,6 +24,7 @@ from optimize.recipe import Recipe
 from predictor.artifact import load_spec
 from predictor.engine import Engine
 from predictor.types import Question
+from tests.conftest import ROOT
 
 CONTEXT = (
     "The first little pig built a house of straw. The second little pig worked a little bit harder "
@@ -309,6 +310,41 @@ def test_a_masked_checkpoint_becomes_smaller_and_answers_the_same(checkpoint, tm
     assert np.allclose(engine.run(engine.prepare(QUESTIONS[:1]))[0].start, expected, atol=1e-3)
 
 
+def test_a_smaller_checkpoint_is_told_from_its_dense_parent(checkpoint, tmp_path):
+    """Matrices cut already, in half precision, with the parent's config.json: nothing is zero."""
+    smaller = tmp_path / "smaller"
+    shutil.copytree(checkpoint, smaller)
+    state = load_file(smaller / "model.safetensors")
+    for layer, (heads, neurons) in enumerate(((3, 512), (11, 1528))):
+        prefix = f"bert.encoder.layer.{layer}."
+        for name in ("query", "key", "value"):
+            for part in ("weight", "bias"):
+                key = f"{prefix}attention.self.{name}.{part}"
+                state[key] = state[key][heads * 32 :].clone()
+        for part in ("weight", "bias"):
+            key = f"{prefix}intermediate.dense.{part}"
+            state[key] = state[key][neurons:].clone()
+        for name, first in (("attention.output", heads * 32), ("output", neurons)):
+            key = f"{prefix}{name}.dense.weight"
+            state[key] = state[key][:, first:].clone()
+    save_file(state, smaller / "model.safetensors", metadata={"format": "pt"})
+
+    folder = in_process(smaller, tmp_path / "root", precision="fp32", baseline=str(checkpoint))
+
+    spec = load_spec(folder)
+    assert [shape.heads for shape in spec.layers] == [9, 1, 12, 12, 12, 12]
+    assert [shape.feed_forward for shape in spec.layers] == [1024, 8, 1536, 1536, 1536, 1536]
+    # Of 12 units a layer, 4 are attention's and 8 the feed-forward network's.
+    left = 4 * (9 + 1) / 12 + 8 * (1024 + 8) / 1536 + 4 * 12
+    assert spec.density == pytest.approx(left / 72)
+    report = json.loads((folder / "report.json").read_text())
+    steps = {step["name"]: step for step in report["steps"]}
+    assert steps["baseline"]["density"] == 1.0
+    assert steps["pruned"]["density"] == steps["graph"]["density"] == spec.density
+    assert steps["pruned"]["parity"]["max_logit_difference"] == 0.0
+    assert steps["pruned"]["size_bytes"] < steps["baseline"]["size_bytes"]
+
+
 @pytest.fixture(scope="session")
 def averaging(checkpoint, tmp_path_factory):
     """The embedded checkpoint with one head whose key is zero, so that it averages its values."""
@@ -344,7 +380,7 @@ def test_a_head_that_averages_leaves_where_losses_are_allowed(
 
 
 def test_a_loss_of_f1_is_gated(averaging, checkpoint, tmp_path):
-    whole = json.loads((checkpoint.parent / "data" / "questions.json").read_text())
+    whole = json.loads((ROOT / "demo" / "data" / "questions.json").read_text())
     data = tmp_path / "few.json"
     data.write_text(json.dumps(whole | {"data": whole["data"][:1]}))
     with pytest.raises(GateFailed, match="pruned: F1 .* below the original step's"):

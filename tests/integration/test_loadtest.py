@@ -34,7 +34,7 @@ def predictor(fake_artifact: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 @pytest.fixture
 def targets(predictor: Server, tmp_path: Path) -> Path:
     """A target for each protocol, and one that is not there."""
-    tokenizer = ROOT / "demo" / "checkpoint" / "tokenizer.json"
+    tokenizer = ROOT / "demo" / "checkpoint" / "baseline" / "tokenizer.json"
     lines = ["targets:"]
     for protocol in PROTOCOLS:
         host = f"grpc://{HOST}:{predictor.grpc_port}" if protocol == "grpc" else predictor.url

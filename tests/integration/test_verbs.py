@@ -13,6 +13,7 @@ import pytest
 from optimize.__main__ import main
 from predictor.artifact import load_spec
 from predictor.engine import Engine
+from tests.conftest import ROOT
 from tests.integration.test_build import QUESTIONS, one_error_line, optimize
 
 
@@ -89,9 +90,9 @@ def test_verify_compares_and_gates(chain, capsys):
     assert json.loads(capsys.readouterr().out)["relative_logit_difference"] < 1e-4
 
 
-def test_verify_gates_f1_on_a_data_set(chain, checkpoint, capsys):
+def test_verify_gates_f1_on_a_data_set(chain, capsys):
     verify = ["verify", "--model-dir", str(chain / "int8"), "--against", str(chain / "graph")]
-    verify += ["--dataset", str(checkpoint.parent / "data" / "questions.json")]
+    verify += ["--dataset", str(ROOT / "demo" / "data" / "questions.json")]
     assert main(verify) == 0
     figures = json.loads(capsys.readouterr().out)
     assert figures["questions"] == 200

@@ -163,6 +163,17 @@ def test_the_reference_journey():
     assert image.startswith("spanserve/predictor-gpu:")
 
 
+def test_a_hub_model_is_its_own_baseline():
+    embedded = _arguments(_overlay("cpu"))
+    pairs = dict(zip(embedded, embedded[1:], strict=False))
+    assert pairs["--model"] == "/app/demo/checkpoint/pruned"
+    assert pairs["--baseline"] == "/app/demo/checkpoint/baseline"
+    for name in ("optimize-qa-1", "optimize-qa-2"):
+        arguments = _arguments(_combination("hub-model-canary"), name)
+        assert arguments[1:5] == ["--model", "$(MODEL)", "--null-threshold", "$(NULL_THRESHOLD)"]
+        assert "--baseline" not in arguments
+
+
 @pytest.mark.parametrize("name", ["cpu-canary", "cuda-canary", "hub-model-canary"])
 def test_a_candidate_differs_in_version_and_precision_alone(name):
     objects = _combination(name)

@@ -185,7 +185,7 @@ def test_vanishing_target(tmp_path: Path, scenario: str) -> None:
         try:
             assert server.stdout
             port = server.stdout.readline().strip()
-            tokenizer = ROOT / "demo" / "checkpoint" / "tokenizer.json"
+            tokenizer = ROOT / "demo" / "checkpoint" / "baseline" / "tokenizer.json"
             arguments = command(
                 *("--headless", "--host", f"http://127.0.0.1:{port}", "--lengths", "128"),
                 *("--tokenizer", str(tokenizer), "--scenario", scenario, "--rate", "50"),

@@ -17,7 +17,7 @@ from loadtest.texts import OneTokenTexts, TokenizerTexts
 from tests.loadtest.given import options
 from tests.loadtest.qa_server import ROOT, Answer, QAServer
 
-TOKENIZER = ROOT / "demo" / "checkpoint" / "tokenizer.json"
+TOKENIZER = ROOT / "demo" / "checkpoint" / "baseline" / "tokenizer.json"
 LIMIT = 160
 QUESTIONS = ROOT / "demo" / "data" / "questions.json"
 

@@ -19,7 +19,7 @@ from loadtest.texts import TokenizerTexts, assumed, calibrated
 from loadtest.words import WORDS
 
 ROOT = Path(__file__).resolve().parents[2]
-WORD_PIECE = ROOT / "demo" / "checkpoint" / "tokenizer.json"
+WORD_PIECE = ROOT / "demo" / "checkpoint" / "baseline" / "tokenizer.json"
 DRAWS = 10_000
 
 

@@ -6,7 +6,7 @@ import shutil
 import pytest
 import torch
 
-from optimize import checkpoint, network
+from optimize import checkpoint, compaction, network
 from optimize.errors import SourceError
 
 
@@ -24,6 +24,21 @@ def test_the_embedded_checkpoint_loads(checkpoint):
     assert loaded.config.num_hidden_layers == 6
     assert {tensor.dtype for tensor in loaded.state.values()} == {torch.float32}
     assert loaded.sha256 == module.load(str(checkpoint)).sha256
+
+
+def test_the_embedded_pruned_checkpoint_is_the_smaller_one(checkpoint):
+    from optimize import checkpoint as module
+
+    dense, pruned = (module.load(str(checkpoint.parent / name)) for name in ("baseline", "pruned"))
+    for name in ("hidden_size", "num_attention_heads", "intermediate_size"):
+        assert getattr(pruned.config, name) == getattr(dense.config, name)
+    assert (pruned.folder / "tokenizer.json").read_bytes() == (
+        dense.folder / "tokenizer.json"
+    ).read_bytes()
+    layers = network.layer_shapes(pruned.state, pruned.config)
+    assert compaction.density(layers, pruned.config) < 0.9
+    # Nothing is left in it that compaction would remove.
+    assert compaction.compact(pruned.state, pruned.config).layers == layers
 
 
 def test_a_folder_that_does_not_exist():

@@ -97,7 +97,7 @@ class FakeCluster:
             "spanserve/name": "qa",
             "spanserve/version": str(version),
         }
-        args = ["build", "--model", "demo/checkpoint", "--output", "/models", "--name", "qa"]
+        args = ["build", "--model", "demo/checkpoint/pruned", "--output", "/models", "--name", "qa"]
         args += ["--version", str(version), "--max-f1-drop", "1.0"]
         container = {"name": "optimize", "image": "spanserve/optimize:0.1.0", "args": args}
         template = {"metadata": {"labels": dict(labels)}, "spec": {"containers": [container]}}
