@@ -52,6 +52,7 @@ class Recipe:
         rounds: Latency measurements of each step and length.
         triton: Whether the artifact is published as a Triton model repository too.
         triton_instances: Of each Triton model, on each GPU or on the CPU.
+        half: Whether PyTorch artifacts store their weights in half precision.
         keep_steps: Where to leave every step's own artifact folder, None to remove them.
     """
 
@@ -89,6 +90,7 @@ class Recipe:
     threads: int = 0
     triton: bool = False
     triton_instances: int = 1
+    half: bool = False
     keep_steps: Path | None = None
 
     def last_steps(self) -> tuple[str, ...]:

@@ -156,7 +156,8 @@ class StepBuilder:
         recipe, config = self._recipe, checkpoint.config
         family = family_of(config)
         folder = self._folder(name, checkpoint.folder)
-        save_file(state, folder / MODEL_FILES["torch"])
+        stored = {n: w.half() for n, w in state.items()} if recipe.half else state
+        save_file(stored, folder / MODEL_FILES["torch"])
         spec = ArtifactSpec(
             format="torch",
             name=recipe.name,
@@ -184,9 +185,8 @@ class StepBuilder:
     def onnx(self, before: Artifact) -> Step:
         """The exported graph of a PyTorch artifact, as it comes."""
         folder = self._folder("onnx", before.folder)
-        module = network.build_module(
-            load_file(before.model_file), read_config(before.folder), before.spec.layers
-        )
+        state = {n: w.float() for n, w in load_file(before.model_file).items()}
+        module = network.build_module(state, read_config(before.folder), before.spec.layers)
         export.export(module, folder / MODEL_FILES["onnx"], opset=self._recipe.opset)
         changes = {"format": "onnx", "opset": self._recipe.opset}
         return self._finish("onnx", folder, before.spec.model_copy(update=changes))

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from optimize.errors import SourceError
 from optimize.squad import Example
+from predictor.errors import QuestionTooLong
 from predictor.tokenization import FeatureTokenizer
 from predictor.types import Feature, Question
+
+logger = logging.getLogger("optimize")
 
 _CHUNK = 1024
 
@@ -53,8 +57,7 @@ def features(examples: Sequence[Example], tokenizer: FeatureTokenizer) -> list[T
         for example in part:
             _check(example)
         without: set[int] = set()
-        windows = tokenizer.features([Question(e.question, e.context) for e in part])
-        for window in windows:
+        for window in _windows(part, tokenizer):
             index = window.question_index
             start, end = _target(part[index], window)
             if not end:
@@ -70,6 +73,24 @@ def features(examples: Sequence[Example], tokenizer: FeatureTokenizer) -> list[T
                 )
             )
     return made
+
+
+def _windows(part: Sequence[Example], tokenizer: FeatureTokenizer) -> list[Feature]:
+    """The windows of some questions but those that are too long for one."""
+    questions = [Question(example.question, example.context) for example in part]
+    try:
+        return tokenizer.features(questions)
+    except QuestionTooLong:
+        pass
+    windows: list[Feature] = []
+    for index, question in enumerate(questions):
+        try:
+            own = tokenizer.features([question])
+        except QuestionTooLong as error:
+            logger.warning("question %r is left out: %s", part[index].id, error)
+        else:
+            windows += [replace(window, question_index=index) for window in own]
+    return windows
 
 
 def _check(example: Example) -> None:

@@ -22,6 +22,7 @@ from optimize.training import batches
 from optimize.training.batches import TrainingBatch
 from optimize.training.features import TrainingFeature
 from optimize.training.losses import Losses, Outputs, Weights, losses
+from optimize.training.movement import Movement, weights_and_scores
 from optimize.training.settings import TrainingSettings
 from optimize.training.snapshots import Snapshots
 
@@ -40,6 +41,7 @@ class Trainer:
         family: Family,
         features: Sequence[TrainingFeature],
         settings: TrainingSettings,
+        movement: Movement | None = None,
     ) -> None:
         """Takes what is trained, to what, and on what.
 
@@ -49,7 +51,9 @@ class Trainer:
             family: Of both.
             features: At least one.
             settings: How.
+            movement: The student's masks, where it is pruned meanwhile.
         """
+        self._movement = movement
         self._device = torch.device(settings.device)
         self._student = student.to(self._device)
         self._teacher = teacher.to(self._device).eval() if teacher else None
@@ -65,9 +69,14 @@ class Trainer:
         self._per_epoch = len(self._plan(0))
         self.steps = max(1, math.ceil(settings.epochs * self._per_epoch))
         _freeze(student, family, embeddings=not settings.train_embeddings)
-        self._trained = {n: p for n, p in student.named_parameters() if p.requires_grad}
+        weights, scores = weights_and_scores(student)
+        self._trained = weights | scores
+        groups = [{"params": list(weights.values()), "share": 1.0}]
+        if settings.movement and scores:
+            share = settings.movement.mask_rate / settings.learning_rate
+            groups.append({"params": list(scores.values()), "share": share})
         self._optimizer = torch.optim.AdamW(
-            self._trained.values(), lr=settings.learning_rate, weight_decay=0.0, fused=True
+            groups, lr=settings.learning_rate, weight_decay=0.0, fused=True
         )
 
     def run(
@@ -102,7 +111,7 @@ class Trainer:
                 batch = self._batch(order[position])
                 found = self._step(batch, step)
                 advance()
-                watch.report(step, found, self._weights, int(batch.real.sum()))
+                watch.report(step, found, self._weights, int(batch.real.sum()), self._kept)
                 late = time.monotonic() - saved > snapshot_seconds
                 if (late or interrupted()) and step + 1 < self.steps:
                     snapshots.save(step + 1, self._state())
@@ -111,6 +120,10 @@ class Trainer:
                     logger.info("stopped after step %d; the same command goes on there", step + 1)
                     raise SystemExit(128 + number)
         self._student.eval()
+
+    def _kept(self) -> str:
+        """What the log says of the masks."""
+        return f", {self._movement.share():.1%} kept" if self._movement else ""
 
     def _plan(self, epoch: int) -> list[list[int]]:
         settings = self._settings
@@ -124,9 +137,13 @@ class Trainer:
     def _step(self, batch: TrainingBatch, step: int) -> Losses:
         settings = self._settings
         for group in self._optimizer.param_groups:
-            group["lr"] = settings.rate(step, self.steps)
+            group["lr"] = settings.rate(step, self.steps) * group["share"]
+        if self._movement:
+            self._movement.at(step, self.steps)
         found = self._losses(batch)
         total = found.total(self._weights)
+        if self._movement:
+            total = total + self._movement.penalty(step, self.steps)
         if not torch.isfinite(total):
             raise SourceError(
                 f"training: the loss is {float(total)} at step {step + 1}; try a lower "
@@ -194,8 +211,10 @@ class _Watch:
         self._tokens = 0
         self._recent: list[tuple[float, ...]] = []
 
-    def report(self, step: int, found: Losses, weights: Weights, tokens: int) -> None:
-        """Adds a step; says something where it is time to."""
+    def report(
+        self, step: int, found: Losses, weights: Weights, tokens: int, more: Callable[[], str]
+    ) -> None:
+        """Adds a step; says something, and what `more` adds, where it is time to."""
         self._tokens += tokens
         parts = (found.total(weights), found.answers, found.distillation, found.hidden)
         self._recent.append(tuple(float(part.detach()) for part in parts if part is not None))
@@ -210,8 +229,8 @@ class _Watch:
         text = ", ".join(f"{n} {mean:.4f}" for n, mean in zip(names, means, strict=False))
         end = datetime.now().astimezone() + left
         logger.info(
-            "step %d of %d: %s; %.0f tokens/s, done at about %s",
-            done, self._steps, text, self._tokens / elapsed, f"{end:%H:%M:%S}",
+            "step %d of %d: %s%s; %.0f tokens/s, done at about %s",
+            done, self._steps, text, more(), self._tokens / elapsed, f"{end:%H:%M:%S}",
         )  # fmt: skip
         self._said, self._recent = now, []
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from optimize.pruning.bound import Bound, Kind
-from optimize.training.settings import TrainingSettings
+from optimize.training.settings import MovementSettings, TrainingSettings
 
 
 class Help(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
@@ -209,6 +209,10 @@ def schedule_arguments(parser: argparse.ArgumentParser) -> None:
         help="of the questions, made from others where there are fewer",
     )  # fmt: skip
     parser.add_argument(
+        "--swapped-share", type=fraction, default=defaults.swapped_share,
+        help="of those, the ones made by swapping a name or a number, not the paragraph",
+    )  # fmt: skip
+    parser.add_argument(
         "--dropout", type=fraction, default=defaults.dropout,
         help="instead of the configuration's; a short training needs none, and is faster without",
     )  # fmt: skip
@@ -233,6 +237,46 @@ def loss_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--temperature", type=above_zero, default=defaults.temperature,
         help="by which logits are divided before they are compared",
+    )  # fmt: skip
+
+
+def movement_arguments(parser: argparse.ArgumentParser) -> None:
+    """How a model is pruned while it is trained."""
+    defaults = MovementSettings()
+    parser.add_argument(
+        "--movement", action="store_true",
+        help="prune meanwhile, by hybrid block movement; the options below are for it",
+    )  # fmt: skip
+    parser.add_argument(
+        "--regularization", type=not_negative, default=defaults.regularization,
+        help="penalty on what is kept: the more, the sparser",
+    )  # fmt: skip
+    parser.add_argument(
+        "--final-threshold", type=share, default=defaults.final_threshold,
+        help="below which a score's sigmoid means zero, in the end",
+    )  # fmt: skip
+    parser.add_argument(
+        "--block-size", type=positive, default=defaults.block_size,
+        help="rows and columns of attention's blocks",
+    )  # fmt: skip
+    parser.add_argument(
+        "--mask-rate", type=above_zero, default=defaults.mask_rate, help="learning rate of scores"
+    )
+    parser.add_argument(
+        "--hold-start", type=fraction, default=defaults.hold_start,
+        help="share of the run before the threshold rises",
+    )  # fmt: skip
+    parser.add_argument(
+        "--hold-end", type=fraction, default=defaults.hold_end,
+        help="share of the run after it has risen",
+    )  # fmt: skip
+
+
+def half_argument(parser: argparse.ArgumentParser) -> None:
+    """How weights are stored."""
+    parser.add_argument(
+        "--half", action="store_true",
+        help="store the weights in half precision: half the file; they are computed with in fp32",
     )  # fmt: skip
 
 

@@ -213,6 +213,7 @@ def _prune(prune: argparse.ArgumentParser) -> None:
         help="SQuAD file of training questions, .json[.gz]",
     )
     options.pruning_arguments(prune, required=True)
+    options.half_argument(prune)
     prune.add_argument("--seed", type=between(0, 2**31), default=0, help="of every draw")
     _output(prune)
     options.threads_argument(prune)
@@ -226,6 +227,8 @@ def _finetune(finetune: argparse.ArgumentParser) -> None:
     _output(finetune)
     options.schedule_arguments(finetune)
     options.loss_arguments(finetune)
+    options.movement_arguments(finetune)
+    options.half_argument(finetune)
     options.machine_arguments(finetune)
 
 

@@ -26,6 +26,7 @@ def prune(arguments: argparse.Namespace) -> int:
         prune=bound_of(arguments),
         prune_sample=arguments.prune_sample,
         threads=arguments.threads,
+        half=arguments.half,
     )
     train = squad.read(arguments.train_data)
     questions = sequences.questions(

@@ -25,7 +25,8 @@ from optimize.steps import Step, StepBuilder
 from optimize.training import hardware
 from optimize.training.features import TrainingFeature, features
 from optimize.training.loop import Trainer
-from optimize.training.settings import TrainingSettings
+from optimize.training.movement import Movement
+from optimize.training.settings import MovementSettings, TrainingSettings
 from optimize.training.snapshots import Snapshots
 from optimize.verbs.making import make
 from predictor.artifact import TOKENIZER_FILE
@@ -46,6 +47,7 @@ def finetune(arguments: argparse.Namespace) -> int:
         max_seq_length=arguments.max_seq_length,
         doc_stride=arguments.doc_stride,
         threads=arguments.threads,
+        half=arguments.half,
     )
     torch.set_num_threads(recipe.threads or available_cpus())
     settings = _settings(arguments)
@@ -66,7 +68,7 @@ def finetune(arguments: argparse.Namespace) -> int:
         with progress.step("features"):
             made = _features(train, model, settings)
         trained, steps = _trained(model, teacher, made, settings, snapshots, progress, arguments)
-        notes = {"trained": f"{steps} steps of {settings}"}
+        notes = trained.notes | {"trained": f"{steps} steps of {settings}"}
         return builder.pruned(model, trained, notes)
 
     status = make("finetune", recipe, build)
@@ -78,9 +80,14 @@ def _settings(arguments: argparse.Namespace) -> TrainingSettings:
     names = {field.name for field in fields(TrainingSettings)}
     given = {name: value for name, value in vars(arguments).items() if name in names}
     device = hardware.device(arguments.device)
-    return TrainingSettings(
-        **given | {"device": device, "compute": hardware.compute(arguments.compute, device)}
-    )
+    given |= {"device": device, "compute": hardware.compute(arguments.compute, device)}
+    given["movement"] = _movement(arguments) if arguments.movement else None
+    return TrainingSettings(**given)
+
+
+def _movement(arguments: argparse.Namespace) -> MovementSettings:
+    names = [field.name for field in fields(MovementSettings)]
+    return MovementSettings(**{name: getattr(arguments, name) for name in names})
 
 
 def _identity(
@@ -119,7 +126,13 @@ def _features(
     tokenizer = FeatureTokenizer(
         model.folder / TOKENIZER_FILE, max_seq_length=longest, doc_stride=min(128, longest // 4)
     )
-    mixed = unanswerable.mixed(train, train, share=settings.unanswerable_share, seed=settings.seed)
+    mixed = unanswerable.mixed(
+        train,
+        train,
+        share=settings.unanswerable_share,
+        seed=settings.seed,
+        swapped=settings.swapped_share,
+    )
     made = features(mixed, tokenizer)
     logger.info(
         "training on %d windows of %d questions, %d windows without an answer, %d tokens",
@@ -137,15 +150,21 @@ def _trained(
     progress: Progress,
     arguments: argparse.Namespace,
 ) -> tuple[Compacted, int]:
-    student = _module(model, dropout=settings.dropout)
-    trainer = Trainer(
-        student, _module(teacher) if teacher else None, family_of(model.config), made, settings
-    )
+    family, student = family_of(model.config), _module(model, dropout=settings.dropout)
+    movement = None
+    if settings.movement:
+        movement = Movement(student, family, model.config.num_hidden_layers, settings.movement)
+    taught = _module(teacher) if teacher else None
+    trainer = Trainer(student, taught, family, made, settings, movement)
     logger.info("%d steps, %s on %s", trainer.steps, settings.compute, settings.device)
     trainer.run(snapshots, progress, snapshot_seconds=60 * arguments.snapshot_minutes)
+    if movement:
+        movement.settle()
     state = student.state_dict()
     state = {name: state[name].cpu().contiguous() for name in model.state}
-    return compaction.compact(state, model.config), trainer.steps
+    # Movement pruning leaves heads with a zero query or key, which it has trained without.
+    compacted = compaction.compact(state, model.config, allow_lossy=movement is not None)
+    return compacted, trainer.steps
 
 
 def _module(source: Checkpoint, dropout: float = 0.0) -> torch.nn.Module:

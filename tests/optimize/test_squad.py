@@ -110,8 +110,17 @@ def test_read_both_versions(tmp_path):
     plain, packed = tmp_path / "v1.json", tmp_path / "v2.json.gz"
     plain.write_text(json.dumps(document(qa)))
     packed.write_bytes(gzip.compress(json.dumps(document(qa | {"is_impossible": True})).encode()))
-    assert squad.read(plain) == [Example("1", "t", "q", "a fox", ("fox",))]
-    assert squad.read(packed)[0].answers == ()
+    assert squad.read(plain) == [Example("1", "t", "q", "a fox", ("fox",), (2,))]
+    assert (squad.read(packed)[0].answers, squad.read(packed)[0].starts) == ((), ())
+
+
+def test_where_answers_begin_is_not_needed_to_evaluate(tmp_path):
+    path = tmp_path / "v1.json"
+    for start in ({}, {"answer_start": None}, {"answer_start": "2"}):
+        path.write_text(
+            json.dumps(document({"id": "1", "question": "q", "answers": [{"text": "fox"} | start]}))
+        )
+        assert squad.read(path) == [Example("1", "t", "q", "a fox", ("fox",))]
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"data": []}', '{"data": [{"paragraphs": 1}]}'])

@@ -44,3 +44,49 @@ def test_a_lone_paragraph_borrows_from_another_article():
 def test_a_paragraph_that_holds_the_answer_is_none():
     twins = [example(n, "twins", ("Straw",)) for n in range(2)]
     assert mixed(twins, twins, share=1.0) == twins
+
+
+def ask(number, question, context, title="t", answer="it"):
+    return Example(str(number), title, question, f"{context} {answer}", (answer,), (0,))
+
+
+SWAPPED = [
+    ask(1, "When did Marie Curie leave Warsaw?", "Marie Curie left Warsaw."),
+    ask(2, "Where did Albert Einstein work in 1905?", "Albert Einstein worked in 1905."),
+    ask(3, "What happened in 1911?", "It was 1911."),
+]
+
+
+def test_a_name_or_a_number_is_swapped_for_another_of_its_kind():
+    names, numbers = {"Marie Curie", "Warsaw", "Albert Einstein"}, {"1905", "1911"}
+    seen = set()
+    for seed in range(20):
+        for before, after in zip(
+            SWAPPED, mixed(SWAPPED, SWAPPED, share=1.0, seed=seed, swapped=1.0), strict=True
+        ):
+            assert (after.context, after.answers, after.starts) == (before.context, (), ())
+            kinds = [
+                (old, new)
+                for kind in (names, numbers)
+                for old in kind
+                for new in kind
+                if before.question.replace(old, new) == after.question != before.question
+            ]
+            assert len(kinds) == 1
+            assert kinds[0][1] not in before.context
+            seen |= {*kinds[0]}
+    assert seen == names | numbers
+
+
+def test_a_question_without_names_is_asked_about_another_paragraph():
+    plain = [ask(n, "where did they go?", f"place {n}", answer=f"there {n}") for n in range(4)]
+    for before, after in zip(plain, mixed(plain, plain, share=1.0, swapped=1.0), strict=True):
+        assert after.question == before.question
+        assert after.context != before.context
+
+
+def test_the_first_word_of_a_question_is_no_name():
+    first = [ask(n, f"Rome {n}a, what is it?", "x", answer=f"y{n}") for n in range(2)]
+    other = ask(9, "who saw Paris?", "z", answer="w")
+    for before, after in zip(first, mixed(first, [*first, other], 1.0, swapped=1.0), strict=False):
+        assert after.question == before.question
