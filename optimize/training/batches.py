@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -33,6 +34,11 @@ class TrainingBatch:
         """Which tokens are none of padding, bool (rows, longest)."""
         return self.inputs["attention_mask"].bool()
 
+    @property
+    def tokens(self) -> int:
+        """Of all rows, without padding; asked of a GPU, it waits for it."""
+        return int(self.inputs["attention_mask"].sum())
+
     def to(self, device: torch.device) -> TrainingBatch:
         """The same on another device."""
         inputs = {name: ids.to(device) for name, ids in self.inputs.items()}
@@ -60,6 +66,18 @@ def plan(lengths: Sequence[int], batch_tokens: int, seed: int, epoch: int) -> li
             batch.append(position)
         batches.append(batch)
     return [batches[i] for i in random.permutation(len(batches))]
+
+
+def counts(lengths: Sequence[int], batch_tokens: int, seed: int, epochs: float) -> list[int]:
+    """How many batches of each epoch there are; of the last one as many as its part has.
+
+    Epochs differ by some batches, as it is chance which lengths are sorted together.
+    """
+    whole, part = int(epochs), epochs - int(epochs)
+    found = [len(plan(lengths, batch_tokens, seed, epoch)) for epoch in range(whole)]
+    if part:
+        found.append(math.ceil(part * len(plan(lengths, batch_tokens, seed, whole))))
+    return found
 
 
 def collate(

@@ -1,34 +1,29 @@
-"""The training loop: batches, losses, steps, snapshots and progress."""
+"""The training loop: batches, losses, steps and snapshots."""
 
 from __future__ import annotations
 
+import itertools
 import logging
-import math
-import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from datetime import datetime, timedelta
-from types import FrameType
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
-from torch import nn
 
-from optimize.errors import SourceError
-from optimize.family import QA_HEAD, Family
+from optimize.errors import WriteError
 from optimize.progress import Progress
 from optimize.training import batches
 from optimize.training.batches import TrainingBatch
 from optimize.training.features import TrainingFeature
-from optimize.training.losses import Losses, Outputs, Weights, losses
+from optimize.training.interruption import interruptible
+from optimize.training.losses import Losses, Weights, losses
 from optimize.training.movement import Movement, weights_and_scores
+from optimize.training.network import Network
 from optimize.training.settings import TrainingSettings
 from optimize.training.snapshots import Snapshots
+from optimize.training.watch import Watch
 
 logger = logging.getLogger("optimize")
-
-_LOG_SECONDS = 30.0
 
 
 class Trainer:
@@ -36,9 +31,8 @@ class Trainer:
 
     def __init__(
         self,
-        student: nn.Module,
-        teacher: nn.Module | None,
-        family: Family,
+        student: Network,
+        teacher: Network | None,
         features: Sequence[TrainingFeature],
         settings: TrainingSettings,
         movement: Movement | None = None,
@@ -48,16 +42,16 @@ class Trainer:
         Args:
             student: The model; in evaluation mode again at the end.
             teacher: Whose logits and hidden states are the target too.
-            family: Of both.
             features: At least one.
             settings: How.
             movement: The student's masks, where it is pruned meanwhile.
         """
         self._movement = movement
         self._device = torch.device(settings.device)
-        self._student = student.to(self._device)
-        self._teacher = teacher.to(self._device).eval() if teacher else None
-        self._family = family
+        self._student = student
+        self._teacher = teacher
+        for network in filter(None, (student, teacher)):
+            network.module.to(self._device).eval()
         self._features = features
         self._settings = settings
         self._weights = Weights(
@@ -66,10 +60,13 @@ class Trainer:
             settings.temperature,
         )
         self._lengths = [len(feature) for feature in features]
-        self._per_epoch = len(self._plan(0))
-        self.steps = max(1, math.ceil(settings.epochs * self._per_epoch))
-        _freeze(student, family, embeddings=not settings.train_embeddings)
-        weights, scores = weights_and_scores(student)
+        self._counts = batches.counts(
+            self._lengths, settings.batch_tokens, settings.seed, settings.epochs
+        )
+        self.steps = sum(self._counts)
+        if not settings.train_embeddings:
+            student.freeze_embeddings()
+        weights, scores = weights_and_scores(student.module)
         self._trained = weights | scores
         groups = [{"params": list(weights.values()), "share": 1.0}]
         if settings.movement and scores:
@@ -85,94 +82,99 @@ class Trainer:
         """Trains from the newest snapshot, or from the beginning, to the end.
 
         Args:
-            snapshots: Where they are, and are left.
+            snapshots: Where they are, and are left; one that cannot be written is done without.
             progress: Where to show how far it is.
             snapshot_seconds: Between two of them.
 
         Raises:
             SourceError: The loss is not a number any more; or the snapshots are another training's.
-            WriteError: A snapshot cannot be written.
+            SystemExit: It was asked to stop, and left a snapshot.
         """
         first = self._restore(snapshots)
-        self._student.train()
-        order: list[list[int]] = []
+        self._student.module.train()
         saved = time.monotonic()
         with (
-            _interruptible() as interrupted,
+            interruptible() as interrupted,
             progress.task("training: steps", self.steps) as advance,
         ):
-            watch = _Watch(first, self.steps)
+            watch = Watch(first, self.steps)
             for _ in range(first):
                 advance()
-            for step in range(first, self.steps):
-                epoch, position = divmod(step, self._per_epoch)
-                if not order or position == 0:
-                    order = self._plan(epoch)
-                batch = self._batch(order[position])
-                found = self._step(batch, step)
+            for step, batch in enumerate(self._batches(first), first):
+                watch.add(step + 1, self._step(batch, step), batch.tokens, self._kept)
                 advance()
-                watch.report(step, found, self._weights, int(batch.real.sum()), self._kept)
+                if step + 1 == self.steps:
+                    break
                 late = time.monotonic() - saved > snapshot_seconds
-                if (late or interrupted()) and step + 1 < self.steps:
-                    snapshots.save(step + 1, self._state())
+                if late or interrupted():
+                    watch.check(step + 1)
+                    self._save(snapshots, step + 1)
                     saved = time.monotonic()
                 if number := interrupted():
                     logger.info("stopped after step %d; the same command goes on there", step + 1)
                     raise SystemExit(128 + number)
-        self._student.eval()
+        self._student.module.eval()
 
     def _kept(self) -> str:
         """What the log says of the masks."""
         return f", {self._movement.share():.1%} kept" if self._movement else ""
 
-    def _plan(self, epoch: int) -> list[list[int]]:
+    def _batches(self, first: int) -> Iterator[TrainingBatch]:
+        """The batches of all epochs, but so many of the first."""
         settings = self._settings
-        return batches.plan(self._lengths, settings.batch_tokens, settings.seed, epoch)
+        for epoch, count in enumerate(self._counts):
+            if first < count:
+                order = batches.plan(self._lengths, settings.batch_tokens, settings.seed, epoch)
+                for positions in itertools.islice(order, first, count):
+                    yield self._batch(positions)
+            first = max(0, first - count)
 
     def _batch(self, positions: Sequence[int]) -> TrainingBatch:
         chosen = [self._features[position] for position in positions]
-        pad = int(getattr(self._student.config, "pad_token_id", 0) or 0)
-        return batches.collate(chosen, self._family.inputs, pad).to(self._device)
+        pad = int(getattr(self._student.module.config, "pad_token_id", 0) or 0)
+        taken = self._student.family.inputs + (self._teacher.family.inputs if self._teacher else ())
+        return batches.collate(chosen, tuple(dict.fromkeys(taken)), pad)
 
-    def _step(self, batch: TrainingBatch, step: int) -> Losses:
+    def _step(self, batch: TrainingBatch, step: int) -> dict[str, torch.Tensor]:
+        """One step of the optimizer; returns what was found, by the names that the log has."""
         settings = self._settings
         for group in self._optimizer.param_groups:
             group["lr"] = settings.rate(step, self.steps) * group["share"]
         if self._movement:
             self._movement.at(step, self.steps)
-        found = self._losses(batch)
+        found = self._losses(batch.to(self._device))
         total = found.total(self._weights)
+        named = {"loss": total, "answers": found.answers}
+        if found.distillation is not None:
+            named["distillation"] = found.distillation
+        if found.hidden is not None:
+            named["hidden"] = found.hidden
         if self._movement:
-            total = total + self._movement.penalty(step, self.steps)
-        if not torch.isfinite(total):
-            raise SourceError(
-                f"training: the loss is {float(total)} at step {step + 1}; try a lower "
-                "--learning-rate, or --compute fp32"
-            )
+            named["penalty"] = self._movement.penalty(step, self.steps)
+            total = total + named["penalty"]
         total.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self._trained.values(), settings.max_gradient_norm)
+        named["gradient"] = torch.nn.utils.clip_grad_norm_(
+            self._trained.values(), settings.max_gradient_norm
+        )
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
-        return found
+        return named
 
     def _losses(self, batch: TrainingBatch) -> Losses:
-        teacher = None
+        hidden, bf16 = bool(self._weights.hidden), self._settings.compute == "bf16"
+        wanted = None
         if self._teacher is not None:
+            # Not in inference mode: its tensors cannot be kept for a backward pass.
             with torch.no_grad():
-                teacher = self._outputs(self._teacher, batch)
-        return losses(self._outputs(self._student, batch), teacher, batch, self._weights)
+                wanted = self._teacher.outputs(batch, hidden=hidden, bf16=bf16)
+        given = self._student.outputs(batch, hidden=hidden, bf16=bf16)
+        return losses(given, wanted, batch, self._weights)
 
-    def _outputs(self, module: nn.Module, batch: TrainingBatch) -> Outputs:
-        """Logits and hidden states; the logits in fp32, as bf16 knows one of ten to 0.03 only."""
-        hidden = bool(self._weights.hidden)
-        bf16 = self._settings.compute == "bf16"
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=bf16):
-            encoder = module.get_submodule(self._family.base)
-            encoded = encoder(**batch.inputs, output_hidden_states=hidden)
-        logits = module.get_submodule(QA_HEAD)(encoded.last_hidden_state.float())
-        # The first hidden states are the embeddings'.
-        states = tuple(encoded.hidden_states[1:]) if hidden else ()
-        return Outputs(logits[..., 0], logits[..., 1], states)
+    def _save(self, snapshots: Snapshots, step: int) -> None:
+        try:
+            snapshots.save(step, self._state())
+        except WriteError as error:
+            logger.warning("no snapshot at step %d: %s", step, error)
 
     def _state(self) -> dict[str, Any]:
         cuda = self._device.type == "cuda"
@@ -199,61 +201,3 @@ class Trainer:
         step: int = found["step"]
         logger.info("going on after step %d of %d", step, self.steps)
         return step
-
-
-class _Watch:
-    """Says in the log how far a training is, and when it will be done."""
-
-    def __init__(self, first: int, steps: int) -> None:
-        self._first = first
-        self._steps = steps
-        self._started = self._said = time.monotonic()
-        self._tokens = 0
-        self._recent: list[tuple[float, ...]] = []
-
-    def report(
-        self, step: int, found: Losses, weights: Weights, tokens: int, more: Callable[[], str]
-    ) -> None:
-        """Adds a step; says something, and what `more` adds, where it is time to."""
-        self._tokens += tokens
-        parts = (found.total(weights), found.answers, found.distillation, found.hidden)
-        self._recent.append(tuple(float(part.detach()) for part in parts if part is not None))
-        now = time.monotonic()
-        done = step + 1
-        if now - self._said < _LOG_SECONDS and done != self._steps:
-            return
-        elapsed = now - self._started
-        left = timedelta(seconds=elapsed / (done - self._first) * (self._steps - done))
-        means = [sum(values) / len(values) for values in zip(*self._recent, strict=True)]
-        names = ("loss", "answers", "distillation", "hidden")
-        text = ", ".join(f"{n} {mean:.4f}" for n, mean in zip(names, means, strict=False))
-        end = datetime.now().astimezone() + left
-        logger.info(
-            "step %d of %d: %s%s; %.0f tokens/s, done at about %s",
-            done, self._steps, text, more(), self._tokens / elapsed, f"{end:%H:%M:%S}",
-        )  # fmt: skip
-        self._said, self._recent = now, []
-
-
-def _freeze(module: nn.Module, family: Family, *, embeddings: bool) -> None:
-    """Lets all weights be trained, or all but those of the embeddings."""
-    frozen = f"{family.base}.embeddings"
-    for name, weight in module.named_parameters():
-        weight.requires_grad_(not (embeddings and name.startswith(frozen)))
-
-
-@contextmanager
-def _interruptible() -> Iterator[Callable[[], int]]:
-    """Yields what tells which signal asked for the end, 0 for none: a step is never half done."""
-    received = 0
-
-    def ask(number: int, _: FrameType | None) -> None:
-        nonlocal received
-        received = number
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield lambda: received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -2,65 +2,125 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
+import hashlib
 import logging
 import os
 import re
 import shutil
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from optimize import publish
-from optimize.errors import SourceError
+from optimize.errors import PublishError, SourceError, WriteError
 
 logger = logging.getLogger("optimize")
 
 _KEPT = 2
-_NAME = re.compile(r"snapshot-(\d+)\.pt")
+# The hash is of the file: nothing else tells a damaged tensor from a whole one.
+_NAME = re.compile(r"snapshot-(\d+)-([0-9a-f]{16})\.pt")
 
 
 class Snapshots:
     """A folder of them; the last two are kept."""
 
     def __init__(self, folder: Path, identity: str) -> None:
-        """Names the folder; it is made with the first snapshot.
+        """Names the folder.
 
         Args:
             folder: Where they are.
             identity: Hash of all that the training depends on.
         """
-        self._folder = folder
+        self.folder = folder
         self._identity = identity
 
+    @contextmanager
+    def claimed(self) -> Iterator[None]:
+        """Makes the folder, and keeps other processes from training on it meanwhile.
+
+        Raises:
+            WriteError: It cannot be made, or written to.
+            PublishError: Another process is training on it.
+        """
+        with publish.writing(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+        lock = os.open(self.folder, os.O_RDONLY)
+        try:
+            self._lock(lock)
+            with publish.writing(self.folder):
+                for left in self.folder.glob("*.part"):
+                    left.unlink()
+                with tempfile.TemporaryFile(dir=self.folder):
+                    pass
+            try:
+                yield
+            finally:
+                with suppress(OSError):
+                    self.folder.rmdir()  # Where nothing is in it.
+        finally:
+            os.close(lock)
+
+    def _lock(self, descriptor: int) -> None:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+                return  # No locks on this file system.
+            raise PublishError(
+                f"another process is training on {self.folder}; choose another --snapshots"
+            ) from error
+
     def save(self, step: int, state: Mapping[str, Any]) -> None:
-        """Writes one beside the others, whole or not at all; raises WriteError.
+        """Writes one beside the others, whole or not at all.
 
         Args:
             step: How many steps are done.
             state: Tensors and plain values.
+
+        Raises:
+            WriteError: It cannot be written; those before it are still there.
         """
-        path = self._folder / f"snapshot-{step}.pt"
-        beside = path.with_suffix(".part")
-        with publish.writing(self._folder):
-            self._folder.mkdir(parents=True, exist_ok=True)
-            with beside.open("wb") as stream:
-                torch.save({"identity": self._identity, "step": step, **state}, stream)
-                stream.flush()
-                os.fsync(stream.fileno())
-            beside.replace(path)
-            for old in self._paths()[_KEPT:]:
-                old.unlink()
+        beside = self.folder / f"snapshot-{step}.part"
+        try:
+            with publish.writing(self.folder):
+                self._write(beside, {"identity": self._identity, "step": step, **state})
+                beside.replace(self.folder / f"snapshot-{step}-{_hash(beside)}.pt")
+                _sync(self.folder)
+                for old in self._paths()[_KEPT:]:
+                    old.unlink()
+        except WriteError:
+            with suppress(OSError):
+                beside.unlink()
+            raise
+
+    def _write(self, path: Path, content: Mapping[str, Any]) -> None:
+        with path.open("wb") as stream:
+            try:
+                torch.save(content, stream)
+            except RuntimeError as error:
+                # torch's writer stumbles over what the stream raised, and says only that.
+                if isinstance(error.__context__, OSError):
+                    raise error.__context__ from error
+                raise
+            stream.flush()
+            os.fsync(stream.fileno())
 
     def latest(self) -> dict[str, Any] | None:
-        """The newest one that can be read, None where there is none.
+        """The newest one that is whole, None where there is none.
 
         Raises:
             SourceError: They are another training's.
         """
         for path in self._paths():
             try:
+                if not path.stem.endswith(_hash(path)):
+                    raise ValueError("its content has changed")
                 state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
                 identity = state["identity"]
             except Exception as error:  # whatever a damaged file makes torch raise
@@ -68,7 +128,7 @@ class Snapshots:
                 continue
             if identity != self._identity:
                 raise SourceError(
-                    f"{self._folder} holds snapshots of another training (other weights, data or "
+                    f"{self.folder} holds snapshots of another training (other weights, data or "
                     "options); remove it, or choose another --snapshots"
                 )
             return state
@@ -76,15 +136,28 @@ class Snapshots:
 
     def remove(self) -> None:
         """Removes all of them."""
-        shutil.rmtree(self._folder, ignore_errors=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def _paths(self) -> list[Path]:
         """The newest first."""
-        if not self._folder.is_dir():
+        if not self.folder.is_dir():
             return []
         found = {
             int(match[1]): path
-            for path in self._folder.iterdir()
+            for path in self.folder.iterdir()
             if (match := _NAME.fullmatch(path.name))
         }
         return [found[step] for step in sorted(found, reverse=True)]
+
+
+def _hash(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()[:16]
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import copy
 import hashlib
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import torch
 
-from optimize import checkpoint, compaction, network, squad, unanswerable
+from optimize import checkpoint, compaction, squad, unanswerable
 from optimize.checkpoint import Checkpoint
 from optimize.compaction import Compacted
 from optimize.errors import SourceError
@@ -26,6 +25,7 @@ from optimize.training import hardware
 from optimize.training.features import TrainingFeature, features
 from optimize.training.loop import Trainer
 from optimize.training.movement import Movement
+from optimize.training.network import Network
 from optimize.training.settings import MovementSettings, TrainingSettings
 from optimize.training.snapshots import Snapshots
 from optimize.verbs.making import make
@@ -58,16 +58,19 @@ def finetune(arguments: argparse.Namespace) -> int:
     kept: list[Snapshots] = []
 
     def build(builder: StepBuilder, progress: Progress) -> Step:
-        model = checkpoint.load(recipe.model, recipe.revision)
+        model = _without_zeros(checkpoint.load(recipe.model, recipe.revision))
         teacher = None
         if arguments.teacher:
             teacher = checkpoint.load(arguments.teacher, arguments.teacher_revision)
-            _check_alike(model, teacher, settings)
+            _check_alike(model, teacher)
         snapshots = Snapshots(folder, _identity(settings, model, teacher, arguments.train_data))
         kept.append(snapshots)
-        with progress.step("features"):
-            made = _features(train, model, settings)
-        trained, steps = _trained(model, teacher, made, settings, snapshots, progress, arguments)
+        with snapshots.claimed():
+            with progress.step("features"):
+                made = _features(train, model, teacher, settings)
+            trained, steps = _trained(
+                model, teacher, made, settings, snapshots, progress, arguments
+            )
         notes = trained.notes | {"trained": f"{steps} steps of {settings}"}
         return builder.pruned(model, trained, notes)
 
@@ -106,23 +109,29 @@ def _identity(
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def _check_alike(model: Checkpoint, teacher: Checkpoint, settings: TrainingSettings) -> None:
-    """Raises SourceError where a teacher cannot teach this model."""
-    tokenizers = [(c.folder / TOKENIZER_FILE).read_bytes() for c in (model, teacher)]
-    if tokenizers[0] != tokenizers[1]:
+def _without_zeros(model: Checkpoint) -> Checkpoint:
+    """A checkpoint without its zero heads and neurons: training would bring them back."""
+    left = compaction.compact(model.state, model.config)
+    return replace(model, state=left.state)
+
+
+def _check_alike(model: Checkpoint, teacher: Checkpoint) -> None:
+    """Raises SourceError where a teacher sees other tokens than the model."""
+    one, other = ((c.folder / TOKENIZER_FILE).read_bytes() for c in (model, teacher))
+    if one != other:
         raise SourceError(f"{teacher.source}: the teacher has another tokenizer than the model")
-    sizes = [(c.config.hidden_size, c.config.num_hidden_layers) for c in (model, teacher)]
-    if settings.hidden_weight and sizes[0] != sizes[1]:
-        raise SourceError(
-            f"{teacher.source}: the teacher has another hidden size or number of layers; "
-            "--hidden-weight 0 takes its logits alone"
-        )
 
 
 def _features(
-    train: Sequence[Example], model: Checkpoint, settings: TrainingSettings
+    train: Sequence[Example],
+    model: Checkpoint,
+    teacher: Checkpoint | None,
+    settings: TrainingSettings,
 ) -> list[TrainingFeature]:
-    longest = min(settings.train_length, family_of(model.config).longest(model.config))
+    longest = min(
+        settings.train_length,
+        *(family_of(c.config).longest(c.config) for c in (model, teacher) if c),
+    )
     tokenizer = FeatureTokenizer(
         model.folder / TOKENIZER_FILE, max_seq_length=longest, doc_stride=min(128, longest // 4)
     )
@@ -134,6 +143,8 @@ def _features(
         swapped=settings.swapped_share,
     )
     made = features(mixed, tokenizer)
+    if not made:
+        raise SourceError(f"none of {len(train)} questions leaves room for its context")
     logger.info(
         "training on %d windows of %d questions, %d windows without an answer, %d tokens",
         len(made), len(train), sum(not feature.end for feature in made), sum(map(len, made)),
@@ -150,27 +161,27 @@ def _trained(
     progress: Progress,
     arguments: argparse.Namespace,
 ) -> tuple[Compacted, int]:
-    family, student = family_of(model.config), _module(model, dropout=settings.dropout)
+    student = Network.of(model, dropout=settings.dropout)
     movement = None
     if settings.movement:
-        movement = Movement(student, family, model.config.num_hidden_layers, settings.movement)
-    taught = _module(teacher) if teacher else None
-    trainer = Trainer(student, taught, family, made, settings, movement)
+        movement = Movement(
+            student.module, student.family, model.config.num_hidden_layers, settings.movement
+        )
+    if teacher and _sizes(teacher) != _sizes(model):
+        logger.info("other layers than the teacher's: its hidden states are not learnt")
+        settings = replace(settings, hidden_weight=0.0)
+    taught = Network.of(teacher) if teacher else None
+    trainer = Trainer(student, taught, made, settings, movement)
     logger.info("%d steps, %s on %s", trainer.steps, settings.compute, settings.device)
     trainer.run(snapshots, progress, snapshot_seconds=60 * arguments.snapshot_minutes)
     if movement:
         movement.settle()
-    state = student.state_dict()
+    state = student.module.state_dict()
     state = {name: state[name].cpu().contiguous() for name in model.state}
     # Movement pruning leaves heads with a zero query or key, which it has trained without.
     compacted = compaction.compact(state, model.config, allow_lossy=movement is not None)
     return compacted, trainer.steps
 
 
-def _module(source: Checkpoint, dropout: float = 0.0) -> torch.nn.Module:
-    layers = network.layer_shapes(source.state, source.config)
-    config = copy.deepcopy(source.config)
-    for name in family_of(config).dropouts:
-        setattr(config, name, dropout)
-    state = {name: weight.clone() for name, weight in source.state.items()}
-    return network.build_module(state, config, layers)
+def _sizes(source: Checkpoint) -> tuple[int, int]:
+    return source.config.hidden_size, source.config.num_hidden_layers
