@@ -15,6 +15,7 @@ from optimize.calibration import Ranges
 from optimize.checkpoint import TOKENIZER_FILES, Checkpoint, State, read_config
 from optimize.compaction import Compacted
 from optimize.engines import Engines
+from optimize.errors import SourceError
 from optimize.family import family_of
 from optimize.quantize import Variant
 from optimize.recipe import Recipe, content_id, tool_versions
@@ -156,8 +157,7 @@ class StepBuilder:
         recipe, config = self._recipe, checkpoint.config
         family = family_of(config)
         folder = self._folder(name, checkpoint.folder)
-        stored = {n: w.half() for n, w in state.items()} if recipe.half else state
-        save_file(stored, folder / MODEL_FILES["torch"])
+        save_file(_halved(state) if recipe.half else state, folder / MODEL_FILES["torch"])
         spec = ArtifactSpec(
             format="torch",
             name=recipe.name,
@@ -244,3 +244,12 @@ class StepBuilder:
         spec = spec.model_copy(update={"build_id": self._build_id or content_id(spec)})
         write_spec(folder, spec)
         return Step(folder, spec, name, notes or {}, self._engines)
+
+
+def _halved(state: State) -> State:
+    """Weights rounded to half precision; raises SourceError where one is too large for it."""
+    halved = {name: weight.half() for name, weight in state.items()}
+    for name, weight in halved.items():
+        if not weight.isfinite().all():
+            raise SourceError(f"{name} is too large for half precision: leave out --half")
+    return halved

@@ -2,27 +2,20 @@
 
 A question is asked about another paragraph of its article that holds none of its answers, the
 distractors that Rajpurkar et al. (ACL 2018) compare SQuAD 2 with. They are easier to refuse than
-what people wrote to deceive. Nearer to that is the same paragraph with a name or a number of the
-question swapped for another one of the article that the paragraph does not hold, one of the ways in
-which those people did it; now and then such a question still has its answer.
+what people wrote to deceive; questions with a name or a number swapped are nearer to that.
 """
 
 from __future__ import annotations
 
+import bisect
 import random
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from optimize.squad import Example
+from optimize.swapping import Terms, swapped
 
 SHARE = 1 / 3
-# Names are capitalized words in a row, after the first word of a question; numbers have a digit.
-_NAME = re.compile(r"(?<=[a-z,] )[A-Z][\w'-]+(?: (?:of |the )?[A-Z][\w'-]+)*")
-_NUMBER = re.compile(r"\b\d[\d,.]*\d\b|\b\d\b")
-
-# Articles that are asked for a name where a question's own has no other one.
-_FOREIGN = 10
 
 
 def mixed(
@@ -30,7 +23,7 @@ def mixed(
     articles: Sequence[Example],
     share: float = SHARE,
     seed: int = 0,
-    swapped: float = 0.0,
+    swapped_share: float = 0.0,
 ) -> list[Example]:
     """The same questions in their order, so many of them without an answer as `share` asks for.
 
@@ -40,102 +33,73 @@ def mixed(
             title, and one of a single paragraph borrows from another article.
         share: Of the questions, at least, where there are paragraphs enough.
         seed: Of the draw.
-        swapped: Share of the made ones that keep their paragraph and have a name or a number
-            swapped, where they have one.
+        swapped_share: Share of the made ones that keep their paragraph and have a name or a number
+            swapped, where so many questions have one that the paragraph holds.
     """
     draw = random.Random(seed)
-    known = _Articles.of(articles)
     answerable = [place for place, example in enumerate(examples) if example.answers]
     missing = round(share * len(examples)) - (len(examples) - len(answerable))
-    mixed = list(examples)
-    for place in draw.sample(answerable, len(answerable)):
-        if missing <= 0:
+    order = draw.sample(answerable, len(answerable))
+    found: dict[int, Example] = {}
+    if to_swap := round(swapped_share * missing):
+        terms = Terms.of(articles)
+        for place in order:
+            if len(found) >= to_swap:
+                break
+            if made := swapped(examples[place], terms, draw):
+                found[place] = made
+    paragraphs = _Paragraphs.of(articles)
+    for place in order:
+        if len(found) >= missing:
             break
-        example = examples[place]
-        made = None
-        if swapped and draw.random() < swapped:
-            made = _with_another_name(example, known, draw)
-        if made is None:
-            made = _with_another_paragraph(example, known, draw)
-        if made is not None:
-            mixed[place] = replace(made, answers=(), starts=())
-            missing -= 1
-    return mixed
+        if place not in found and (made := paragraphs.another(examples[place], draw)):
+            found[place] = made
+    return [found.get(place, example) for place, example in enumerate(examples)]
 
 
 @dataclass(frozen=True)
-class _Articles:
-    """What can be borrowed, by title.
+class _Paragraphs:
+    """All paragraphs.
 
     Attributes:
-        titles: In order.
-        contexts: Paragraphs, each with itself in lower case.
-        names, numbers: Of the questions.
+        titles: Of all articles, in order.
+        contexts: Title → paragraph → the same in lower case.
     """
 
     titles: Sequence[str]
     contexts: dict[str, dict[str, str]]
-    names: dict[str, list[str]]
-    numbers: dict[str, list[str]]
 
     @classmethod
-    def of(cls, examples: Sequence[Example]) -> _Articles:
+    def of(cls, examples: Sequence[Example]) -> _Paragraphs:
         contexts: dict[str, dict[str, str]] = {}
-        names: dict[str, dict[str, None]] = {}
-        numbers: dict[str, dict[str, None]] = {}
         for example in examples:
-            title = example.title
-            own = contexts.setdefault(title, {})
+            own = contexts.setdefault(example.title, {})
             if example.context not in own:
                 own[example.context] = example.context.casefold()
-            names.setdefault(title, {}).update(dict.fromkeys(_NAME.findall(example.question)))
-            numbers.setdefault(title, {}).update(dict.fromkeys(_NUMBER.findall(example.question)))
-        return cls(
-            sorted(contexts),
-            contexts,
-            {title: list(found) for title, found in names.items()},
-            {title: list(found) for title, found in numbers.items()},
-        )
+        return cls(sorted(contexts), contexts)
 
-
-def _with_another_paragraph(
-    example: Example, known: _Articles, draw: random.Random
-) -> Example | None:
-    others = known.contexts.get(example.title, {})
-    if len(others) < 2:
-        titles = [title for title in known.titles if title != example.title]
-        others = known.contexts[draw.choice(titles or list(known.titles))]
-    answers = [text.casefold() for text in example.answers]
-    fitting = [
-        context
-        for context, folded in others.items()
-        if context != example.context and not any(text in folded for text in answers)
-    ]
-    return replace(example, context=draw.choice(fitting)) if fitting else None
-
-
-def _with_another_name(example: Example, known: _Articles, draw: random.Random) -> Example | None:
-    """Another one of its article, or else of any; None where the question has none."""
-    found = [
-        (match, others)
-        for pattern, others in ((_NAME, known.names), (_NUMBER, known.numbers))
-        for match in pattern.finditer(example.question)
-    ]
-    if not found:
-        return None
-    match, others = draw.choice(found)
-    there = f"{example.question} {example.context}".casefold()
-    own = others.get(example.title, [])
-    fitting = [name for name in own if name.casefold() not in there]
-    if not fitting:
+    def another(self, example: Example, draw: random.Random) -> Example | None:
+        """The question about a paragraph without its answers; None where there is no such one."""
+        others = self.contexts.get(example.title, {})
+        if len(others) < 2:
+            others = self.contexts[self._another_title(example.title, draw)]
+        first, *more = (text.casefold() for text in example.answers)
         fitting = [
-            name
-            for title in draw.choices(known.titles, k=_FOREIGN)
-            for name in others[title]
-            if name.casefold() not in there
+            context
+            for context, folded in others.items()
+            if first not in folded and context != example.context
         ]
-    if not fitting:
-        return None
-    question = example.question
-    question = question[: match.start()] + draw.choice(fitting) + question[match.end() :]
-    return replace(example, question=question)
+        if further := {text for text in more if first not in text}:
+            fitting = [c for c in fitting if not any(text in others[c] for text in further)]
+        if not fitting:
+            return None
+        return replace(example, context=draw.choice(fitting), answers=(), starts=())
+
+    def _another_title(self, title: str, draw: random.Random) -> str:
+        place = bisect.bisect_left(self.titles, title)
+        if self.titles[place : place + 1] != [title]:
+            return draw.choice(self.titles)
+        if len(self.titles) == 1:
+            return title
+        other = draw.randrange(len(self.titles) - 1)
+        return self.titles[other + (other >= place)]

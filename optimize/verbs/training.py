@@ -140,7 +140,7 @@ def _features(
         train,
         share=settings.unanswerable_share,
         seed=settings.seed,
-        swapped=settings.swapped_share,
+        swapped_share=settings.swapped_share,
     )
     made = features(mixed, tokenizer)
     if not made:
