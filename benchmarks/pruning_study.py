@@ -24,8 +24,7 @@ from optimize.steps import StepBuilder
 from predictor.artifact import MODEL_FILES, SPEC_FILE, TOKENIZER_FILE, load_spec
 
 DENSE, SHIPPED = "dense", "shipped"
-WAYS = ("one-shot", "recovered")
-DENSITIES = (0.75, 0.5, 0.35, 0.25)
+WAYS = {"one-shot": (0.75, 0.7, 0.5, 0.35, 0.25), "recovered": (0.75, 0.5, 0.35, 0.25)}
 LENGTH = 384
 SERVED_THRESHOLD = float(NULL_THRESHOLD)
 
@@ -119,12 +118,12 @@ def found(study: Path) -> tuple[list[Model], list[str]]:
     """
     wanted = [
         Model(way, f"{way} {density:g}", study / way / f"{density:g}")
-        for way in WAYS
-        for density in DENSITIES
+        for way, densities in WAYS.items()
+        for density in densities
     ]
     there = [model for model in wanted if model.folder.is_dir()]
     if not there:
-        raise BenchmarkError(f"{study}: has no folder {WAYS[0]}/{DENSITIES[0]:g} or the like")
+        raise BenchmarkError(f"{study}: has no folder one-shot/0.75 or the like")
     absent = [model.name for model in wanted if model not in there]
     models = [Model(DENSE, DENSE, BASELINE), *there, Model(SHIPPED, SHIPPED, PRUNED)]
     return models, absent

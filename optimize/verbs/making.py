@@ -34,6 +34,7 @@ def compact(arguments: argparse.Namespace) -> int:
         doc_stride=arguments.doc_stride,
         allow_lossy=arguments.allow_lossy,
         threads=arguments.threads,
+        half=arguments.half,
     )
 
     def build(builder: StepBuilder, _: Progress) -> Step:

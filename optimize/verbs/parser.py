@@ -201,6 +201,7 @@ def _compact(compact: argparse.ArgumentParser) -> None:
         "--keep-zeros", action="store_true",
         help="remove nothing: the checkpoint as it came, to compare with",
     )  # fmt: skip
+    options.half_argument(compact)
     options.threads_argument(compact)
 
 
