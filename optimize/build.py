@@ -23,18 +23,20 @@ from optimize import (
 )
 from optimize.benchmark import BURN_IN_ROUNDS, Latency
 from optimize.checkpoint import Checkpoint
-from optimize.errors import SourceError
+from optimize.errors import OptimizeError, SourceError, first_line
 from optimize.gates import Gates
 from optimize.progress import Progress
 from optimize.pruning import one_shot, sequences
+from optimize.pruning.one_shot import Pruned
 from optimize.recipe import Recipe
 from optimize.reduction import Reduced, Reduction
 from optimize.report import Report, StepFigures
-from optimize.scratch import scratch
+from optimize.scratch import no_space, scratch
 from optimize.squad import Example
 from optimize.steps import Step, StepBuilder, StepEngines
 from predictor.artifact import SPEC_FILE
 from predictor.cpu import available_cpus
+from predictor.errors import PredictorError
 
 logger = logging.getLogger("optimize")
 
@@ -136,13 +138,13 @@ class _Journey:
 
     def run(self, model: Checkpoint, baseline: Checkpoint) -> tuple[Report, Step]:
         """All steps in order; returns the report and the step to serve."""
-        recipe, builder = self._recipe, self._builder
+        builder = self._builder
         with self._progress.step("baseline"):
             first = builder.original("baseline", baseline)
             self._gates.evaluate(first)
             self.steps.append(first)
         with self._progress.step("pruned"):
-            smaller = one_shot.prune(model, self._pruning_questions, recipe, self._progress)
+            smaller = self._pruned(model)
             pruned = builder.pruned(model, smaller.compacted, smaller.notes)
             original = first if model is baseline else builder.original("original", model)
             lossy, chosen = bool(smaller.compacted.lossy_heads), smaller.chosen
@@ -168,6 +170,18 @@ class _Journey:
         reduced = self._reduction.run(pruned, graph)
         self.steps += reduced.tried
         return self._report(reduced, self._latencies()), reduced.served
+
+    def _pruned(self, model: Checkpoint) -> Pruned:
+        """What pruning leaves of the model; whatever fails is the model's fault, or the disk's."""
+        try:
+            return one_shot.prune(model, self._pruning_questions, self._recipe, self._progress)
+        except (OptimizeError, PredictorError):
+            raise
+        except Exception as error:
+            if no_space(error):
+                raise
+            logger.debug("pruned", exc_info=True)
+            raise SourceError(f"{model.source} cannot be pruned: {first_line(error)}") from error
 
     def _latencies(self) -> dict[str, dict[int, Latency]]:
         recipe = self._recipe

@@ -60,6 +60,7 @@ def _shaped(config: Any, layers: Sequence[LayerShape], biased: Callable[[str], b
     config.pruned_heads = {}
     # With more outputs than the logits, attention would be computed the slow way.
     config.output_attentions = config.output_hidden_states = False
+    config.chunk_size_feed_forward = 0
     # Weights of its own would be drawn at random, and thrown away at once.
     with no_init_weights():
         try:

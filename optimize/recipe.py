@@ -124,6 +124,8 @@ class Recipe:
         recipe = {k: v for k, v in asdict(self).items() if k not in ignored}
         for name, path in (("dataset", self.dataset), ("train_data", self.train_data)):
             recipe[name] = _sha256(path) if path else None
+        if self.prune and self.prune.kind == "latency":
+            recipe["threads"] = self.threads
         if "int8" in self.last_steps():
             recipe["choice_length"] = at_length(self.sequence_lengths, self.max_seq_length or 512)
         identity: dict[str, Any] = {

@@ -66,7 +66,7 @@ class Reduction:
         self._gates = gates
         # To calibrate on, and to choose on.
         self._train: tuple[list[Example], list[Example]] | None = None
-        if train:
+        if train and "int8" in recipe.last_steps():
             calibrate, choose = calibration.split(
                 train, recipe.calibration_sample, recipe.choice_sample
             )
@@ -78,7 +78,7 @@ class Reduction:
     @property
     def choice_examples(self) -> Sequence[Example]:
         """Training questions that an int8 variant is chosen on; nothing else may learn of them."""
-        return self._train[1] if self._train and "int8" in self._recipe.last_steps() else ()
+        return self._train[1] if self._train else ()
 
     def run(self, pruned: Step, graph: Step) -> Reduced:
         """The best of the last steps that passes its gates; raises GateFailed where none does."""

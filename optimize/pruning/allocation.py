@@ -43,9 +43,10 @@ def allocate(parts: Sequence[Options], bound: float) -> tuple[int, ...]:
         ValueError: Even the cheapest cost more.
     """
     cheapest = np.array([part.costs.min() for part in parts])
-    room = bound - cheapest.sum()
-    if room < 0:
+    room = bound - float(cheapest.sum())
+    if room < -1e-9 * abs(bound):
         raise ValueError(f"the cheapest options cost {cheapest.sum()}, more than {bound}")
+    room = max(room, 0.0)
     # What is more than the cheapest choice of each part, in steps.
     extras = [_steps(part.costs - least, room) for part, least in zip(parts, cheapest, strict=True)]
     best = np.zeros(_STEPS + 1)

@@ -7,7 +7,7 @@ squared error of the layer's outputs but the loss of the model that it causes, b
 factors in `moments` (as van der Ouderaa et al., ICLR 2024, weigh it). The best change of the
 weights is the same for both, so the loss of leaving out a set S of inputs is
 
-    ½ tr(G W_S (H⁻¹_SS)⁻¹ W_Sᵀ),  H = E[x xᵀ],  G = E[Σ g gᵀ] × tokens in a question
+    ½ tr(G W_S (H⁻¹_SS)⁻¹ W_Sᵀ),  H = E[x xᵀ] of a token,  G = E[Σ g gᵀ] over those of a question
 
 A constant input never leaves: the bias takes what can be had of others.
 """
@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 import torch
 
+from optimize.errors import SourceError
 from optimize.pruning.moments import Moments
 
 # Of the mean square of an input, added to its square: keeps the inverse sound. Where that is not
@@ -138,7 +139,10 @@ def _rows(group: int, size: int) -> slice:
 
 def _inverse(matrix: torch.Tensor) -> torch.Tensor:
     """H⁻¹, damped but for the constant input, which is the last one."""
-    scale = float(matrix.diagonal()[:-1].mean()) + torch.finfo(matrix.dtype).tiny
+    # With the constant's own 1, so that it is none of inputs that are all zero.
+    scale = float(matrix.diagonal().mean())
+    if not matrix.isfinite().all():
+        raise SourceError("the model computes what is no number; it cannot be pruned")
     damping = DAMPING
     while True:
         damped = matrix.clone()

@@ -32,6 +32,7 @@ _WIDTHS = 8
 _OPSET = 18
 _BURN_IN_ROUNDS = 2
 ROUNDS = 15
+TURNS = ROUNDS + _BURN_IN_ROUNDS
 
 _Key = TypeVar("_Key")
 _Shape = tuple[int, LayerShape]
@@ -121,7 +122,7 @@ def encoder(
     config = copy.deepcopy(config)
     config.num_hidden_layers = len(layers)
     # Fusion tells the tables of words and of positions apart by which is longer.
-    config.vocab_size = config.max_position_embeddings + 1
+    config.vocab_size = max(config.max_position_embeddings, config.pad_token_id or 0) + 1
     module = network.random_module(config, layers)
     raw, path = folder / "raw.onnx", folder / MODEL_FILES["onnx"]
     export.export(module, raw, opset=_OPSET)

@@ -17,6 +17,7 @@ from typing import Any, cast
 import torch
 from torch import nn
 
+from optimize.errors import SourceError
 from optimize.family import Family
 from optimize.pruning.sequences import Inputs
 
@@ -69,8 +70,9 @@ def collect(
         questions += len(real)
         tokens += int(real.sum())
         advance()
+    # In place: of BERT-large these are gigabytes.
     return {
-        name: Moments(summed.inputs / tokens, summed.gradients / questions)
+        name: Moments(summed.inputs.div_(tokens), summed.gradients.div_(questions))
         for name, summed in sums.items()
     }
 
@@ -80,6 +82,8 @@ def drawn_likelihood(output: Any, real: torch.Tensor, generator: torch.Generator
     total = torch.zeros((), device=real.device)
     for logits in (output.start_logits, output.end_logits):
         logs = logits.float().masked_fill(~real, -torch.inf).log_softmax(-1)
+        if logs.isnan().any():
+            raise SourceError("the model's logits are no numbers; it cannot be pruned")
         drawn = torch.multinomial(logs.detach().exp().cpu(), 1, generator=generator)
         total = total + logs.gather(1, drawn.to(logs.device)).sum()
     return total

@@ -8,6 +8,7 @@ and least squares for what is left (`refit`).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +19,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from optimize import compaction, network
+from optimize import benchmark, compaction, network
 from optimize.checkpoint import Checkpoint, State
 from optimize.compaction import WIDTH_MULTIPLE, Compacted
 from optimize.errors import SourceError
@@ -30,13 +31,16 @@ from optimize.pruning.allocation import Options, allocate
 from optimize.pruning.bound import Bound
 from optimize.pruning.costs import Costs
 from optimize.pruning.elimination import Elimination, eliminate
-from optimize.pruning.moments import collect, projections
+from optimize.pruning.moments import collect, linear_of, projections
 from optimize.pruning.refit import refit
 from optimize.pruning.sequences import Sequences
 from optimize.recipe import Recipe
 from predictor.artifact import LayerShape
 from predictor.cpu import available_cpus
 from predictor.types import Question
+
+# Sums of costs in another order differ by less.
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -79,27 +83,46 @@ def prune(
     start = compaction.compact(checkpoint.state, config, allow_lossy=recipe.allow_lossy)
     if bound is None:
         return Pruned(start, start.notes)
+    start = replace(start, state=_with_biases(start.state, config))
     torch.set_num_threads(recipe.threads or available_cpus())
     prices = _costs(config, bound, recipe, progress)
     before = prices.total(start.layers)
-    notes = start.notes | {"pruned to": str(bound), "pruned on": f"{len(questions)} questions"}
+    notes = {"pruned to": str(bound), "pruned on": f"{len(questions)} questions"}
     if before <= bound.value:
-        return Pruned(start, notes | {bound.kind: f"{before:.4g} from the beginning"})
+        return Pruned(start, start.notes | notes | {bound.kind: f"{before:.4g} from the beginning"})
     _check_reachable(start, prices, bound)
-    dense = network.build_module(dict(start.state), config, start.layers)
-    dense.to("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    dense = network.build_module(dict(start.state), config, start.layers).to(device)
     batches = _batches(checkpoint, questions, recipe)
-    orders = _orders(dense, start, config, batches, progress, seed)
+    orders = _orders(dense, config, batches, progress, seed)
     kept = _kept(orders, start, prices, bound)
     smaller = compaction.compact(_masked(start.state, config, orders, kept), config)
+    if start.lossy_heads:
+        # What the lossless model computes is what is to be made up for.
+        whole = compaction.compact(checkpoint.state, config)
+        dense = network.build_module(dict(whole.state), config, whole.layers).to(device)
     with progress.task("least squares: layers", len(smaller.layers)) as advance:
         state = _refitted(smaller, dense, config, batches, advance)
-    notes |= {
-        bound.kind: f"{prices.total(smaller.layers):.4g}, {before:.4g} before",
+    unit = " ms by the table" if bound.kind == "latency" else ""
+    notes |= smaller.notes | {
+        bound.kind: f"{prices.total(smaller.layers):.4g}, {before:.4g} before{unit}",
         "heads/neurons kept": " ".join(f"{s.heads}/{s.feed_forward}" for s in smaller.layers),
-        "expected loss": f"{_loss(orders, kept):.4f} nats per question before least squares",
+        "expected loss": f"{_loss(orders, kept):.4f} nats per question, part by part",
     }
-    return Pruned(replace(smaller, state=state), notes, chosen=True)
+    found = replace(smaller, state=state, lossy_heads=start.lossy_heads)
+    return Pruned(found, notes, chosen=True)
+
+
+def _with_biases(state: State, config: Any) -> State:
+    """The weights with a bias after heads and neurons, zero where there was none.
+
+    A removal is made up for with it.
+    """
+    filled = dict(state)
+    for name, _ in _parts(config):
+        weight = filled[f"{name}.weight"]
+        filled.setdefault(f"{name}.bias", weight.new_zeros(len(weight)))
+    return filled
 
 
 def _batches(checkpoint: Checkpoint, questions: Sequence[Question], recipe: Recipe) -> Sequences:
@@ -140,7 +163,12 @@ def _costs(config: Any, bound: Bound, recipe: Recipe, progress: Progress) -> Cos
         return costs.of_weights(config)
     if bound.kind == "flops":
         return costs.of_operations(config, bound.length)
-    total = latency_table.encoders(config) + latency_table.ROUNDS
+    longest = min(family_of(config).longest(config), 512)
+    if bound.length > longest:
+        raise SourceError(f"{bound}: the model takes {longest} tokens at most; see --prune-length")
+    if not benchmark.measurable(recipe.target):
+        raise SourceError(f"{bound}: this machine has no CUDA provider to measure it with")
+    total = latency_table.encoders(config) + latency_table.TURNS
     with (
         TemporaryDirectory(prefix="optimize-") as scratch,
         progress.task("latency table: encoders, rounds", total) as advance,
@@ -157,10 +185,10 @@ def _costs(config: Any, bound: Bound, recipe: Recipe, progress: Progress) -> Cos
 
 def _check_reachable(start: Compacted, prices: Costs, bound: Bound) -> None:
     least = [_least(shape) for shape in start.layers]
-    if (lowest := prices.total(least)) > bound.value:
+    if (lowest := prices.total(least)) > bound.value * (1 - _ROUNDING):
         raise SourceError(
             f"cannot be pruned to {bound}: one head and {least[0].feed_forward} neurons in each "
-            f"layer already come to {lowest:.4g}"
+            f"layer already come to {math.ceil(lowest * 1e4 + 0.5) / 1e4:g}"
         )
 
 
@@ -181,7 +209,6 @@ def _parts(config: Any) -> list[tuple[str, int]]:
 
 def _orders(
     dense: nn.Module,
-    start: Compacted,
     config: Any,
     batches: Sequences,
     progress: Progress,
@@ -199,8 +226,10 @@ def _orders(
     orders = []
     with progress.task("order of removal: projections", len(parts)) as advance:
         for name, size in parts:
-            weight, bias = start.state[f"{name}.weight"], start.state.get(f"{name}.bias")
-            orders.append(eliminate(weight, bias, moments.pop(name), size))
+            linear = linear_of(dense, name)
+            orders.append(
+                eliminate(linear.weight.detach(), linear.bias.detach(), moments.pop(name), size)
+            )
             advance()
     return orders
 

@@ -167,7 +167,7 @@ class _Fit:
         biased = linear.bias is not None
         bias = linear.bias if biased else linear.weight.new_zeros(len(linear.weight))
         before = torch.cat([linear.weight, bias[:, None]], 1).double()
-        ridge = RIDGE * self._inputs.diagonal()[:-1].mean()
+        ridge = RIDGE * self._inputs.diagonal().mean()
         system = self._inputs.clone()
         system.diagonal()[:] += ridge
         found = torch.linalg.solve(system, (self._targets + ridge * before).T).T

@@ -8,18 +8,21 @@ from pathlib import Path
 import torch
 
 from optimize import squad
+from optimize.errors import SourceError
 from optimize.family import Input
 from optimize.squad import Example
 from optimize.unanswerable import mixed
 from predictor import batch_plan
 from predictor.artifact import TOKENIZER_FILE
+from predictor.errors import QuestionTooLong
 from predictor.tokenization import FeatureTokenizer
 from predictor.types import Feature, Question
 
 Inputs = dict[str, torch.Tensor]
 """Input name → int64 (rows, longest), right-padded."""
 
-BATCH_TOKENS = 4096
+# What a pass with gradients keeps grows with it.
+BATCH_TOKENS = 2048
 
 
 class Sequences:
@@ -37,18 +40,22 @@ class Sequences:
 
         Args:
             folder: Where `tokenizer.json` lies.
-            questions: One feature of each is used, its first window.
+            questions: One feature of each is used, its first window; those too long have none.
             inputs: What the model is fed.
             pad_token_id: What rows are filled up with.
             max_seq_length: Most tokens of a feature.
+
+        Raises:
+            SourceError: All questions are too long.
         """
         tokenizer = FeatureTokenizer(
             folder / TOKENIZER_FILE, max_seq_length=max_seq_length, doc_stride=0
         )
-        first: dict[int, Feature] = {}
-        for feature in tokenizer.features(questions):
-            first.setdefault(feature.question_index, feature)
-        self._parts = list(_parts(sorted(first.values(), key=len)))
+        first = [_first_window(tokenizer, question) for question in questions]
+        features = [feature for feature in first if feature]
+        if not features:
+            raise SourceError("no training question leaves room for its context in a window")
+        self._parts = list(_parts(sorted(features, key=len)))
         self._inputs = tuple(inputs)
         self._pad_token_id = pad_token_id
 
@@ -81,7 +88,7 @@ def questions(
         train: All of them.
         count: How many, at most.
         unanswerable: Whether a third has no answer, as most training data have too few of those.
-        others: What something else is chosen on, and is left out where enough is left.
+        others: What something else is chosen on, and is left out where any is left.
         seed: Of the draws.
     """
     taken = {example.id for example in others}
@@ -90,6 +97,13 @@ def questions(
     if unanswerable:
         drawn = mixed(drawn, train, seed=seed)
     return [Question(example.question, example.context) for example in drawn]
+
+
+def _first_window(tokenizer: FeatureTokenizer, question: Question) -> Feature | None:
+    try:
+        return tokenizer.features([question])[0]
+    except QuestionTooLong:
+        return None
 
 
 def _parts(features: Sequence[Feature]) -> Iterator[list[Feature]]:
