@@ -188,7 +188,7 @@ def _check_reachable(start: Compacted, prices: Costs, bound: Bound) -> None:
     if (lowest := prices.total(least)) > bound.value * (1 - _ROUNDING):
         raise SourceError(
             f"cannot be pruned to {bound}: one head and {least[0].feed_forward} neurons in each "
-            f"layer already come to {math.ceil(lowest * 1e4 + 0.5) / 1e4:g}"
+            f"layer already come to {math.ceil(lowest * 1e4) / 1e4:g}"
         )
 
 

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from optimize.errors import SourceError
 from optimize.pruning.elimination import DAMPING, eliminate
 from optimize.pruning.moments import Moments
 
@@ -33,7 +34,7 @@ def moments(inputs, gradients):
 def loss(weight, of, gone):
     """Half of the least trace of G ΔW H ΔWᵀ for ΔW that takes inputs away, by solving for it."""
     damped = of.inputs.clone()
-    damped.diagonal()[:-1] += DAMPING * damped.diagonal()[:-1].mean()
+    damped.diagonal()[:-1] += DAMPING * damped.diagonal().mean()
     kept = [i for i in range(len(damped)) if i not in gone]
     # Of all weights on what is kept, those nearest to the outputs.
     best = torch.zeros(len(weight), len(damped), dtype=weight.dtype)
@@ -94,3 +95,16 @@ def test_what_no_answer_depends_on_is_free():
     weight, bias, inputs, _ = layer(8)
     found = eliminate(weight, bias, moments(inputs, torch.zeros(1, OUT, dtype=torch.float64)))
     assert found.losses == (0.0,) * 8
+
+
+def test_inputs_that_are_all_zero_leave_for_nothing():
+    weight, bias, inputs, gradients = layer(6)
+    found = eliminate(weight, bias, moments(torch.zeros_like(inputs), gradients))
+    assert found.losses[-1] < 0.1 * eliminate(weight, bias, moments(inputs, gradients)).losses[1]
+
+
+def test_what_is_no_number_is_refused():
+    weight, bias, inputs, gradients = layer(6)
+    inputs[0, 0] = torch.nan
+    with pytest.raises(SourceError, match="cannot be pruned"):
+        eliminate(weight, bias, moments(inputs, gradients))

@@ -111,6 +111,48 @@ def test_least_squares_make_up_for_what_left(kind, tmp_path, monkeypatch):
     assert after < 0.8 * before
 
 
+@torch.no_grad()
+def empty(model):
+    """A layer whose neurons bring nothing at all, whatever they are given."""
+    *_, inner, _ = sources.linears(model)[1]
+    inner.weight.zero_()
+    inner.bias.zero_()
+
+
+@torch.no_grad()
+def averaging(model):
+    """Heads that only average."""
+    for query, *_ in sources.linears(model):
+        query.weight[: 2 * HEAD_SIZE] = 0
+
+
+def test_a_layer_that_does_nothing_is_no_obstacle(tmp_path):
+    source = checkpoint.load(str(sources.write("bert", tmp_path / "source", change=empty)))
+    found = pruned(source, Bound("density", 0.4))
+    assert found.compacted.density <= 0.4
+    assert torch.isfinite(logits(source, found.compacted)).all()
+
+
+def test_what_lossy_removal_took_is_made_up_for(tmp_path):
+    source = checkpoint.load(str(sources.write("bert", tmp_path / "source", change=averaging)))
+    whole = pruned(source, Bound("density", 1.0)).compacted
+    lossy = pruned(source, Bound("density", 1.0), allow_lossy=True).compacted
+    found = pruned(source, Bound("density", 0.5), allow_lossy=True).compacted
+    assert found.lossy_heads == 2 * LAYERS
+    assert distance(source, found, whole) < 0.5 * distance(source, lossy, whole)
+
+
+def test_linear_layers_without_biases_get_those_that_make_up(tmp_path):
+    source = checkpoint.load(str(sources.write("bert", tmp_path / "source")))
+    bare = {n: w for n, w in source.state.items() if ".dense.bias" not in n}
+    source = replace(source, state=bare)
+    found = pruned(source, Bound("density", 0.6)).compacted
+    assert found.density <= 0.6
+    assert any(
+        found.state[f"bert.encoder.layer.{n}.output.dense.bias"].any() for n in range(LAYERS)
+    )
+
+
 def test_a_model_that_was_pruned_can_be_pruned_again(tmp_path):
     source = checkpoint.load(str(sources.write("bert", tmp_path / "source")))
     first = pruned(source, Bound("density", 0.7)).compacted
@@ -150,6 +192,8 @@ def test_a_bound_that_no_model_meets_is_refused(tmp_path):
 
 def test_latency_is_a_bound_too(tmp_path):
     source = checkpoint.load(str(sources.write("bert", tmp_path / "source")))
+    with pytest.raises(SourceError, match="the model takes 64 tokens at most; see --prune-length"):
+        pruned(source, Bound("latency", 1.0, 65))
     with pytest.raises(SourceError, match=r"cannot be pruned to latency 1e-06 ms at 32 tokens"):
         pruned(source, Bound("latency", 1e-6, 32))
     found = pruned(source, Bound("latency", 1e6, 32))
