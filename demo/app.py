@@ -1,0 +1,217 @@
+"""The side-by-side page: one question to several models, and what each makes of it.
+
+Gradio draws the form and carries the events; the rest is HTML of `demo.page`. Nothing is asked of
+any host but the models' and the page's own.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import uvicorn
+from fastapi import FastAPI
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp
+
+from demo.page import cards, journey
+from demo.page.asking import Model, Outcome, Reply, ask_all
+from demo.page.describing import Catalogue
+from demo.page.edge import HEALTH, Edge
+from demo.page.examples import EXAMPLES, MOST_QUESTION, MOST_TEXT, Example
+from demo.page.theme import STYLE, theme
+from demo.servers import DemoError
+from loadtest.targets import Target, read_targets
+
+HOST, PORT = "127.0.0.1", 7860
+TITLE = "Spanserve side by side"
+# Visitors who are answered at a time, and who wait.
+_AT_ONCE, _WAITING = 8, 64
+_STOP_SECONDS = 3
+_HEAD = (
+    '<header class="intro"><h1>What optimization changed</h1>'
+    "<p>Ask a question about a text. Every model answers at the same moment: the first is the "
+    "baseline that the others are compared with.</p></header>"
+)
+_NOTE = (
+    '<p class="note">Times are the servers\' own, of this one request. Models that share a '
+    "machine also share its processors, so look at the journey for figures measured in turns.</p>"
+)
+
+
+class Page:
+    """What the page shows of its models."""
+
+    def __init__(self, models: list[Model]) -> None:
+        """Takes the models, the baseline first."""
+        self._models = models
+        self._catalogue = Catalogue(models)
+
+    async def opened(self) -> list[str]:
+        """A card of every model before it is asked, then the journey."""
+        known = await self._catalogue.all()
+        pairs = zip(self._models, known, strict=True)
+        return [*(cards.idle(model.name, each) for model, each in pairs), journey.page(known)]
+
+    async def asked(self, text: str, question: str) -> AsyncIterator[list[Any]]:
+        """The verdict and a card of every model, anew with each answer."""
+        problem = _problem(text, question)
+        if problem:
+            shown = f'<p class="verdict problem" role="alert">{problem}</p>'
+            yield [shown, *(gr.skip() for _ in self._models)]
+            return
+        names = [model.name for model in self._models]
+        known = [await self._catalogue.of(place, "") for place in range(len(names))]
+        outcomes: list[Outcome | None] = [None] * len(names)
+        yield self._shown(names, known, outcomes, text)
+        async for place, outcome in ask_all(self._models, question.strip(), text):
+            outcomes[place] = outcome
+            if isinstance(outcome, Reply):
+                known[place] = await self._catalogue.of(place, outcome.version)
+            yield self._shown(names, known, outcomes, text)
+
+    def _shown(
+        self,
+        names: list[str],
+        known: list[Any],
+        outcomes: list[Outcome | None],
+        text: str,
+    ) -> list[Any]:
+        spent = [each.milliseconds or 0.0 for each in outcomes if isinstance(each, Reply)]
+        longest = max(spent, default=0.0)
+        drawn = [
+            cards.asking(name, description)
+            if outcome is None
+            else cards.done(
+                name,
+                description,
+                outcome,
+                text,
+                baseline=outcomes[0] if place else None,
+                longest=longest,
+            )
+            for place, (name, description, outcome) in enumerate(
+                zip(names, known, outcomes, strict=True)
+            )
+        ]
+        return [cards.verdict(names, outcomes), *drawn]
+
+
+def application(targets: list[Target]) -> ASGIApp:
+    """The page's web application; raises OptionError for a target that it cannot ask."""
+    # Gradio counts its users elsewhere unless it is told not to.
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    models = [Model(target) for target in targets]
+    server = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    server.add_route(HEALTH, lambda _: PlainTextResponse("ok\n"))
+    gr.mount_gradio_app(
+        server,
+        _blocks(Page(models), models),
+        path="/",
+        footer_links=[],
+        show_error=False,
+        max_file_size=1,
+        ssr_mode=False,
+        enable_monitoring=False,
+        theme=theme(),
+        css=STYLE,
+    )
+    return Edge(server)
+
+
+def serve(targets: Path, host: str, port: int) -> None:
+    """Serves the page for the targets of a file until it is told to stop.
+
+    Raises:
+        OptionError: The file cannot be used.
+        DemoError: The page cannot listen there.
+    """
+    app = application(read_targets(targets, Target(name="", host="")))
+    config = uvicorn.Config(
+        app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=_STOP_SECONDS
+    )
+    server = uvicorn.Server(config)
+    address = f"http://{f'[{host}]' if ':' in host else host}"
+    try:
+        with config.bind_socket() as listening:
+            sys.stdout.write(f"The page: {address}:{listening.getsockname()[1]}\n")
+            sys.stdout.flush()
+            server.run([listening])
+    except SystemExit as error:
+        # It is how uvicorn says that a port is taken; a signal's own has another status.
+        if error.code != 1:
+            raise
+        raise DemoError(f"the page cannot listen on {host}:{port}") from error
+
+
+def _blocks(page: Page, models: list[Model]) -> gr.Blocks:
+    first = EXAMPLES[0]
+    with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True) as blocks:
+        gr.HTML(_HEAD, apply_default_css=False)
+        with gr.Tab("Ask"), gr.Row(elem_classes="sides"):
+            with gr.Column(scale=5, min_width=300, elem_classes="form"):
+                text = gr.Textbox(
+                    first.text, label="Text", lines=9, max_lines=16, max_length=MOST_TEXT,
+                    elem_id="text",
+                )  # fmt: skip
+                question = gr.Textbox(
+                    first.question, label="Question", max_length=MOST_QUESTION, elem_id="question"
+                )
+                ask = gr.Button("Ask all models", variant="primary", elem_id="ask")
+                gr.HTML('<h2 class="small">Or try</h2>', apply_default_css=False)
+                with gr.Row(elem_classes="examples"):
+                    buttons = [gr.Button(each.label, size="sm", min_width=90) for each in EXAMPLES]
+                gr.HTML(_NOTE, apply_default_css=False)
+            with gr.Column(scale=7, min_width=320, elem_classes="answers"):
+                verdict = gr.HTML(apply_default_css=False, elem_id="verdict")
+                shown = [
+                    gr.HTML(cards.idle(model.name, None), apply_default_css=False)
+                    for model in models
+                ]
+        with gr.Tab("The journey"):
+            drawn = gr.HTML(apply_default_css=False, elem_id="journey")
+
+        asking: dict[str, Any] = {
+            "fn": page.asked,
+            "inputs": [text, question],
+            "outputs": [verdict, *shown],
+            "show_progress": "hidden",
+            "concurrency_limit": _AT_ONCE,
+            "concurrency_id": "asking",
+            "trigger_mode": "once",
+            "api_visibility": "private",
+        }
+        gr.on([ask.click, question.submit], **asking)
+        for example, button in zip(EXAMPLES, buttons, strict=True):
+            filled = button.click(
+                _filling(example), outputs=[text, question], show_progress="hidden",
+                api_visibility="private",
+            )  # fmt: skip
+            filled.then(**asking)
+        blocks.load(
+            page.opened, outputs=[*shown, drawn], show_progress="hidden", api_visibility="private"
+        )
+    return blocks.queue(max_size=_WAITING)
+
+
+def _filling(example: Example) -> Any:
+    return lambda: (example.text, example.question)
+
+
+def _problem(text: str, question: str) -> str:
+    """What keeps a question from being asked, as a sentence; empty where nothing does."""
+    if not isinstance(text, str) or not isinstance(question, str):
+        return "Text and question have to be texts."
+    if not text.strip():
+        return "There is no text to look for an answer in."
+    if not question.strip():
+        return "There is no question yet."
+    if len(text) > MOST_TEXT:
+        return f"The text has {len(text):,} letters; at most {MOST_TEXT:,} are taken."
+    if len(question) > MOST_QUESTION:
+        return f"The question has {len(question):,} letters; at most {MOST_QUESTION:,} are taken."
+    return ""
