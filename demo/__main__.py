@@ -7,7 +7,7 @@ import signal
 import sys
 from pathlib import Path
 
-from demo.app import HOST, PORT, serve
+from demo.app import HOST, PORT, port, serve
 from demo.servers import DemoError
 from loadtest.errors import LoadTestError
 
@@ -20,7 +20,7 @@ def main(argv: list[str] | None = None) -> int:
         help="models to ask, the baseline first: a targets.yaml of the load test",
     )  # fmt: skip
     parser.add_argument("--host", default=HOST, help=f"address to listen on (default: {HOST})")
-    parser.add_argument("--port", type=int, default=PORT, help=f"of the page (default: {PORT})")
+    parser.add_argument("--port", type=port, default=PORT, help=f"of the page (default: {PORT})")
     arguments = parser.parse_args(argv)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:

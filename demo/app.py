@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -33,14 +34,23 @@ TITLE = "Spanserve side by side"
 _AT_ONCE, _WAITING = 8, 64
 _STOP_SECONDS = 3
 _HEAD = (
-    '<header class="intro"><h1>What optimization changed</h1>'
-    "<p>Ask a question about a text. Every model answers at the same moment: the first is the "
-    "baseline that the others are compared with.</p></header>"
+    '<header class="intro"><p class="brand">Spanserve</p><h1>What optimization changed</h1>'
+    '<p class="what">Ask a question about a text. Every model answers at the same moment; the '
+    "first is the baseline that the others are compared with.</p></header>"
 )
 _NOTE = (
     '<p class="note">Times are the servers\' own, of this one request. Models that share a '
     "machine also share its processors, so look at the journey for figures measured in turns.</p>"
 )
+
+# On a phone the answers are below the form.
+_SHOW_ANSWERS = """(...inputs) => {
+  const answers = document.getElementById("verdict");
+  if (answers.getBoundingClientRect().top > innerHeight - 120) {
+    answers.scrollIntoView({ block: "start" });
+  }
+  return inputs;
+}"""
 
 
 class Page:
@@ -52,10 +62,14 @@ class Page:
         self._catalogue = Catalogue(models)
 
     async def opened(self) -> list[str]:
-        """A card of every model before it is asked, then the journey."""
+        """A card of every model before it is asked."""
         known = await self._catalogue.all()
         pairs = zip(self._models, known, strict=True)
-        return [*(cards.idle(model.name, each) for model, each in pairs), journey.page(known)]
+        return [cards.idle(model.name, description) for model, description in pairs]
+
+    async def journey(self) -> str:
+        """What the models' reports say, as they are now."""
+        return journey.page(await self._catalogue.all())
 
     async def asked(self, text: str, question: str) -> AsyncIterator[list[Any]]:
         """The verdict and a card of every model, anew with each answer."""
@@ -65,7 +79,7 @@ class Page:
             yield [shown, *(gr.skip() for _ in self._models)]
             return
         names = [model.name for model in self._models]
-        known = [await self._catalogue.of(place, "") for place in range(len(names))]
+        known = self._catalogue.known()
         outcomes: list[Outcome | None] = [None] * len(names)
         yield self._shown(names, known, outcomes, text)
         async for place, outcome in ask_all(self._models, question.strip(), text):
@@ -131,8 +145,15 @@ def serve(targets: Path, host: str, port: int) -> None:
         DemoError: The page cannot listen there.
     """
     app = application(read_targets(targets, Target(name="", host="")))
+    # Of Gradio's own code, at every request.
+    warnings.filterwarnings("ignore", message="'HTTP_422_UNPROCESSABLE_ENTITY' is deprecated")
     config = uvicorn.Config(
-        app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=_STOP_SECONDS
+        app,
+        host=host,
+        port=port,
+        loop="asyncio",
+        log_level="warning",
+        timeout_graceful_shutdown=_STOP_SECONDS,
     )
     server = uvicorn.Server(config)
     address = f"http://{f'[{host}]' if ':' in host else host}"
@@ -148,12 +169,20 @@ def serve(targets: Path, host: str, port: int) -> None:
         raise DemoError(f"the page cannot listen on {host}:{port}") from error
 
 
-def _blocks(page: Page, models: list[Model]) -> gr.Blocks:
+def port(text: str) -> int:
+    """A port's number, 0 for a free one, from a command line; raises ValueError."""
+    number = int(text)
+    if not 0 <= number < 2**16:
+        raise ValueError(f"{number} is no port")
+    return number
+
+
+def _blocks(page: Page, models: list[Model]) -> Any:
     first = EXAMPLES[0]
     with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True) as blocks:
         gr.HTML(_HEAD, apply_default_css=False)
         with gr.Tab("Ask"), gr.Row(elem_classes="sides"):
-            with gr.Column(scale=5, min_width=300, elem_classes="form"):
+            with gr.Column(scale=5, min_width=300, elem_classes="inquiry"):
                 text = gr.Textbox(
                     first.text, label="Text", lines=9, max_lines=16, max_length=MOST_TEXT,
                     elem_id="text",
@@ -165,37 +194,35 @@ def _blocks(page: Page, models: list[Model]) -> gr.Blocks:
                 gr.HTML('<h2 class="small">Or try</h2>', apply_default_css=False)
                 with gr.Row(elem_classes="examples"):
                     buttons = [gr.Button(each.label, size="sm", min_width=90) for each in EXAMPLES]
-                gr.HTML(_NOTE, apply_default_css=False)
             with gr.Column(scale=7, min_width=320, elem_classes="answers"):
-                verdict = gr.HTML(apply_default_css=False, elem_id="verdict")
+                verdict = gr.HTML(cards.NOTHING_ASKED, apply_default_css=False, elem_id="verdict")
                 shown = [
-                    gr.HTML(cards.idle(model.name, None), apply_default_css=False)
-                    for model in models
+                    gr.HTML(cards.looking(model.name), apply_default_css=False) for model in models
                 ]
-        with gr.Tab("The journey"):
-            drawn = gr.HTML(apply_default_css=False, elem_id="journey")
+                gr.HTML(_NOTE, apply_default_css=False)
+        with gr.Tab("The journey") as tab:
+            drawn = gr.HTML(journey.READING, apply_default_css=False, elem_id="journey")
 
+        unseen: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+        opened = blocks.load(page.opened, outputs=shown, **unseen)
+        tab.select(page.journey, outputs=drawn, **unseen)
         asking: dict[str, Any] = {
             "fn": page.asked,
             "inputs": [text, question],
             "outputs": [verdict, *shown],
-            "show_progress": "hidden",
+            # Lest what is still looked for is written over an answer.
+            "cancels": [opened],
+            "js": _SHOW_ANSWERS,
             "concurrency_limit": _AT_ONCE,
             "concurrency_id": "asking",
             "trigger_mode": "once",
-            "api_visibility": "private",
-        }
+        } | unseen
         gr.on([ask.click, question.submit], **asking)
         for example, button in zip(EXAMPLES, buttons, strict=True):
-            filled = button.click(
-                _filling(example), outputs=[text, question], show_progress="hidden",
-                api_visibility="private",
-            )  # fmt: skip
+            filled = button.click(_filling(example), outputs=[text, question], **unseen)
             filled.then(**asking)
-        blocks.load(
-            page.opened, outputs=[*shown, drawn], show_progress="hidden", api_visibility="private"
-        )
-    return blocks.queue(max_size=_WAITING)
+    blocks.queue(max_size=_WAITING)
+    return blocks
 
 
 def _filling(example: Example) -> Any:

@@ -7,9 +7,10 @@ import json
 import shutil
 import signal
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
-from demo.app import HOST, PORT, serve
+from demo.app import HOST, PORT, port, serve
 from demo.building import ROOT, CommandError, optimize
 from demo.servers import DemoError, running
 from loadtest.errors import LoadTestError
@@ -53,7 +54,16 @@ def artifacts(output: Path) -> dict[str, Path]:
     return folders
 
 
-def run(output: Path, port: int) -> None:
+def settings(folders: Mapping[str, Path]) -> dict[str, dict[str, object]]:
+    """How the predictors of these artifacts are started, the baseline's with PyTorch."""
+    # All are asked at once: each has its share of the processors.
+    threads = max(1, available_cpus() // len(folders))
+    found: dict[str, dict[str, object]] = {name: {"threads": threads} for name in folders}
+    found["baseline"]["session"] = "optimize.torch_session:TorchSession"
+    return found
+
+
+def run(output: Path, at: int) -> None:
     """Serves the models and the page until it is told to stop; then stops them.
 
     Raises:
@@ -61,15 +71,11 @@ def run(output: Path, port: int) -> None:
     """
     output.mkdir(parents=True, exist_ok=True)
     folders = artifacts(output)
-    # All are asked at once: each has its share of the processors.
-    threads = {"threads": max(1, available_cpus() // len(folders))}
-    settings: dict[str, dict[str, object]] = {name: dict(threads) for name in folders}
-    settings["baseline"]["session"] = "optimize.torch_session:TorchSession"
-    with running(folders, settings, output) as servers:
+    with running(folders, settings(folders), output) as servers:
         targets = output / "targets.yaml"
         content = {"targets": [{"name": each.name, "host": each.url} for each in servers]}
         targets.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-        serve(targets, HOST, port)
+        serve(targets, HOST, at)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -80,7 +86,7 @@ def main(argv: list[str] | None = None) -> int:
         help="folder of the artifacts, made on the first start (default: build/demo-ui)",
     )  # fmt: skip
     parser.add_argument(
-        "--port", type=int, default=PORT, help=f"of the page, on {HOST} (default: {PORT})"
+        "--port", type=port, default=PORT, help=f"of the page, on {HOST} (default: {PORT})"
     )
     arguments = parser.parse_args(argv)
     for number in (signal.SIGTERM, signal.SIGHUP):

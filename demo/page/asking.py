@@ -18,7 +18,7 @@ from loadtest.targets import Target
 CANDIDATES = 5
 """Answers asked for: the best one, and those it is chosen from."""
 
-_SECONDS = httpx.Timeout(60, connect=5)
+_ANSWER, _DESCRIPTION = httpx.Timeout(60, connect=5), httpx.Timeout(5)  # seconds
 _PROTOCOLS = ("v2", "v2-binary")
 _SHOWN = 300  # letters of an error that a server gives
 
@@ -82,9 +82,7 @@ class Model:
             headers["Authorization"] = f"Bearer {target.token}"
         try:
             root = httpx.URL(target.host)
-            self._client = httpx.AsyncClient(
-                base_url=root, headers=headers, timeout=_SECONDS, trust_env=False
-            )
+            self._client = httpx.AsyncClient(base_url=root, headers=headers, trust_env=False)
         except (httpx.InvalidURL, UnicodeEncodeError) as error:
             raise OptionError(f"target {target.name}: {target.host!r} is no URL") from error
         if root.scheme not in ("http", "https") or not root.host:
@@ -93,7 +91,7 @@ class Model:
 
     async def get(self, path: str = "") -> dict[str, Any]:
         """The object under a path of the model's; raises AskError."""
-        return _document(await self._call("GET", self._path + path))
+        return _document(await self._call("GET", self._path + path, _DESCRIPTION))
 
     async def ask(self, question: str, text: str) -> Reply:
         """The answer to a question about a text; raises AskError."""
@@ -102,17 +100,20 @@ class Model:
             for name, value in (("question", question), ("context", text))
         ]
         body = json.dumps({"inputs": inputs, "parameters": {"top_k": CANDIDATES}})
-        response = await self._call("POST", f"{self._path}/infer", body)
+        response = await self._call("POST", f"{self._path}/infer", _ANSWER, body)
         document = _document(response)
         try:
             return _reply(document, response.headers.get("server-timing", ""))
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise AskError("its answer has not the outputs of a Spanserve predictor") from error
 
-    async def _call(self, method: str, path: str, body: str | None = None) -> httpx.Response:
+    async def _call(
+        self, method: str, path: str, timeout: httpx.Timeout, body: str | None = None
+    ) -> httpx.Response:
+        headers = {"Content-Type": "application/json"} if body else {}
         try:
             response = await self._client.request(
-                method, path, content=body, headers={"Content-Type": "application/json"}
+                method, path, content=body, headers=headers, timeout=timeout
             )
         except httpx.TimeoutException as error:
             raise AskError("it did not answer in time") from error

@@ -12,17 +12,27 @@ STAGES = ("tokenize", "queue", "run", "extract")
 NO_ANSWER = "no answer in this text"
 
 
+NOTHING_ASKED = '<p class="verdict waits">Ask, and compare what each model answers.</p>'
+
+
+def looking(name: str) -> str:
+    """The card of a model that nothing is known of yet."""
+    return _card(name, None, "idle", '<p class="hint">Looking what it is …</p>')
+
+
 def idle(name: str, description: Description | None) -> str:
     """The card of a model that has not been asked yet."""
     if description is None:
-        said = "It is not there now. It will be asked all the same."
+        said = "It is not there now; it will be asked all the same."
         return _card(name, description, "away", f'<p class="hint">{said}</p>')
-    return _card(name, description, "idle", '<p class="hint">Its answer comes here.</p>')
+    return _card(name, description, "idle", '<p class="hint">Not asked yet.</p>')
 
 
 def asking(name: str, description: Description | None) -> str:
     """The card of a model whose answer is waited for."""
-    body = '<p class="hint" role="status">Asking …</p><div class="waiting" aria-hidden="true"></div>'
+    body = (
+        '<p class="hint" role="status">Asking …</p><div class="waiting" aria-hidden="true"></div>'
+    )
     return _card(name, description, "asking", body)
 
 
@@ -49,16 +59,16 @@ def done(
     best = outcome.best
     words = shown(best.text) if best.text else NO_ANSWER
     kind = "answer" if best.text else "answer none"
-    body = [
+    parts = [
         f'<p class="{kind}"><span class="words">{words}</span>'
         f' <span class="score">score {best.score:.2f}</span></p>'
     ]
     whole = False
     if best.text:
         passage, whole = excerpt(text, best.start, best.end)
-        body.append(f'<p class="passage">{passage}</p>')
-    body += [_stages(outcome, longest), _more(outcome, text, whole)]
-    return _card(name, description, "answered", "".join(body), _pace(outcome, baseline))
+        parts.append(f'<p class="passage">{passage}</p>')
+    parts += [_stages(outcome, longest), _more(outcome, text, whole)]
+    return _card(name, description, "answered", "".join(parts), _pace(outcome, baseline))
 
 
 def verdict(names: Sequence[str], outcomes: Sequence[Outcome | None]) -> str:
@@ -67,33 +77,32 @@ def verdict(names: Sequence[str], outcomes: Sequence[Outcome | None]) -> str:
     waited = sum(outcome is None for outcome in outcomes)
     if waited:
         count = f"{len(outcomes) - waited} of {len(outcomes)}"
-        return f'<p class="verdict">{count} models have answered …</p>'
+        return f'<p class="verdict waits">{count} models have answered …</p>'
     if not replies:
         return '<p class="verdict">None of the models can answer now.</p>'
-    said = [_agreement(replies, len(outcomes))]
+    said = _agreement(replies, len(outcomes))
     first = outcomes[0]
     if isinstance(first, Reply) and len(replies) > 1:
         quickest = min(replies, key=lambda name: replies[name].milliseconds or float("inf"))
         times = _times(replies[quickest], first)
         if times and quickest != names[0]:
-            said.append(f"{shown(quickest)} was {times} as fast as {shown(names[0])}.")
-    return f'<p class="verdict">{" ".join(said)}</p>'
+            said += f", {shown(quickest)} {times} as fast as {shown(names[0])}"
+    return f'<p class="verdict">{said}.</p>'
 
 
 def _agreement(replies: dict[str, Reply], asked: int) -> str:
     answers = [reply.best.text for reply in replies.values()]
     away = f" ({asked - len(answers)} of {asked} cannot answer now)" if len(answers) < asked else ""
     if len(answers) == 1:
-        return f"Only {shown(next(iter(replies)))} answered{away}."
+        return f"Only {shown(next(iter(replies)))} answered{away}" if asked > 1 else "Answered"
     if len(set(answers)) == 1:
         number = "Both" if len(answers) == 2 else f"All {len(answers)}"
-        return f"{number} models give the same answer{away}."
-    return f"The models differ{away}."
+        found = "give the same answer" if answers[0] else "find no answer"
+        return f"{number} models {found}{away}"
+    return f"The answers differ{away}"
 
 
-def _card(
-    name: str, description: Description | None, state: str, body: str, pace: str = ""
-) -> str:
+def _card(name: str, description: Description | None, state: str, body: str, pace: str = "") -> str:
     return (
         f'<article class="card {state}" data-model="{shown(name)}" aria-label="{shown(name)}">'
         f"<header><div><h3>{shown(name)}</h3>"
@@ -156,17 +165,16 @@ def _stages(reply: Reply, longest: float) -> str:
 def _more(reply: Reply, text: str, whole: bool) -> str:
     rows = "".join(_row(place, each) for place, each in enumerate(reply.candidates, 1))
     table = (
-        f"<details><summary>{len(reply.candidates)} best candidates</summary>"
+        f"<details><summary>{len(reply.candidates)} best answers</summary>"
         f"<table><thead><tr><th>#</th><th>answer</th><th>score</th></tr></thead>"
         f"<tbody>{rows}</tbody></table></details>"
     )
-    if not whole:
-        return table
-    full = marked(text, reply.best.start, reply.best.end)
-    return (
-        f"{table}<details><summary>The answer in the whole text</summary>"
-        f'<p class="whole">{full}</p></details>'
+    full = (
+        "<details><summary>the whole text</summary>"
+        f'<p class="whole" tabindex="0">{marked(text, reply.best.start, reply.best.end)}</p>'
+        "</details>"
     )
+    return f'<div class="more">{table}{full if whole else ""}</div>'
 
 
 def _row(place: int, candidate: Candidate) -> str:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from demo.page.highlight import shown
 
-_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 18, 12, 46  # pixels around the plot
-_HEIGHT = 300
+_HEIGHT = 240  # pixels; the style sheet leaves room for the ticks around them
+_TICK = 9  # percent that a tick's number takes on a phone
 _SHAPES = (
     '<circle r="5"/>',
     '<rect x="-4.5" y="-4.5" width="9" height="9"/>',
@@ -73,9 +73,14 @@ def linear(label: str, values: Sequence[float], *, zero: bool, least: float = 1.
 
 
 def logarithmic(label: str, values: Sequence[float]) -> Axis:
-    """A logarithmic axis of values above 0 that are its ticks."""
-    ticks = sorted(set(values))
-    return Axis(label, ticks[0] / 1.15, ticks[-1] * 1.15, ticks, logarithmic=True)
+    """A logarithmic axis of values above 0; they are its ticks, but for those without room."""
+    ordered = sorted(set(values), reverse=True)
+    axis = Axis(label, ordered[-1] / 1.15, ordered[0] * 1.15, (), logarithmic=True)
+    ticks = [ordered[0]]
+    for value in ordered[1:]:
+        if axis.place(ticks[-1]) - axis.place(value) >= _TICK:
+            ticks.append(value)
+    return replace(axis, ticks=ticks[::-1])
 
 
 def symbol(number: int) -> str:
@@ -102,17 +107,11 @@ def chart(title: str, across: Axis, up: Axis, lines: Sequence[Line], *, joined: 
             f'<svg x="{x:.2f}%" y="{y:.2f}%" overflow="visible">{_shape(line.number)}</svg>'
             for x, y in ends
         ]
-    plot = (
-        f'<svg x="{_LEFT}" y="{_TOP}" overflow="visible" '
-        f'style="width:calc(100% - {_LEFT + _RIGHT}px);'
-        f'height:calc(100% - {_TOP + _BOTTOM}px)">{"".join(parts)}</svg>'
-    )
     label = f"{title}: {', '.join(line.name for line in lines)}"
     return (
-        f'<svg class="chart" width="100%" height="{_HEIGHT}" role="img" '
-        f'aria-label="{shown(label)}">{plot}'
-        f'<text class="axis" x="50%" y="{_HEIGHT - 8}" text-anchor="middle">{shown(across.label)}'
-        f"</text></svg>"
+        f'<div class="chart"><svg width="100%" height="{_HEIGHT}" role="img" '
+        f'aria-label="{shown(label)}">{"".join(parts)}</svg>'
+        f'<p aria-hidden="true">{shown(across.label)}</p></div>'
     )
 
 
@@ -121,14 +120,12 @@ def _grid(across: Axis, up: Axis) -> list[str]:
     for tick in up.ticks:
         y = 100 - up.place(tick)
         parts.append(f'<line class="grid" x1="0" x2="100%" y1="{y:.2f}%" y2="{y:.2f}%"/>')
-        parts.append(
-            f'<text x="-8" y="{y:.2f}%" dy="0.35em" text-anchor="end">{tick:.6g}</text>'
-        )
+        parts.append(f'<text x="-8" y="{y:.2f}%" dy="0.35em" text-anchor="end">{tick:.6g}</text>')
     for tick in across.ticks:
         x = across.place(tick)
         parts.append(f'<line class="grid" x1="{x:.2f}%" x2="{x:.2f}%" y1="0" y2="100%"/>')
         parts.append(
-            f'<text x="{x:.2f}%" y="100%" dy="1.5em" text-anchor="middle">{tick:.6g}</text>'
+            f'<text x="{x:.2f}%" y="100%" dy="1.6em" text-anchor="middle">{tick:.6g}</text>'
         )
     return parts
 

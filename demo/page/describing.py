@@ -45,11 +45,15 @@ class Catalogue:
         self._known: dict[int, Description] = {}
 
     async def all(self) -> list[Description | None]:
-        """Every model's description, asked anew; None for one that is away."""
+        """Every model's description, asked anew; the last one of a model that is away, or None."""
         found = await asyncio.gather(*(describe(model) for model in self._models))
         for place, description in enumerate(found):
             if description:
                 self._known[place] = description
+        return self.known()
+
+    def known(self) -> list[Description | None]:
+        """What is known already, with no call."""
         return [self._known.get(place) for place in range(len(self._models))]
 
     async def of(self, place: int, version: str) -> Description | None:
@@ -64,19 +68,17 @@ class Catalogue:
 
 async def describe(model: Model) -> Description | None:
     """Asks a model what it is; None where it does not say."""
-    metadata, artifact = await asyncio.gather(
-        model.get(), model.get("/artifact"), return_exceptions=True
-    )
-    if isinstance(metadata, AskError):
+    try:
+        metadata = await model.get()
+    except AskError:
         return None
-    if isinstance(metadata, BaseException):
-        raise metadata
+    try:
+        artifact = await model.get("/artifact")
+    except AskError:
+        artifact = {}  # another server of the protocol has none
     platform = str(metadata.get("platform", ""))
     versions = metadata.get("versions") or [""]
     engine, version = _ENGINES.get(platform, platform), str(versions[0])
-    if isinstance(artifact, BaseException):
-        # Another server of the protocol has none.
-        return Description(engine, version)
     spec = _object(artifact, "artifact")
     figures = _object(spec, "figures")
     sizes = [_object(_object(spec, "files"), name).get("size") for name in _MODEL_FILES]

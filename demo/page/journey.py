@@ -11,6 +11,7 @@ from demo.page.charts import Line
 from demo.page.describing import Description
 from demo.page.highlight import shown
 
+READING = '<p class="hint empty">Reading the reports …</p>'
 NO_REPORT = (
     '<p class="hint empty">None of the models that answer now has a report. '
     "<code>python -m optimize build</code> writes one beside each artifact.</p>"
@@ -21,7 +22,7 @@ _INTRODUCTION = (
 )
 _MEANINGS = {
     "baseline": "the dense checkpoint in PyTorch, as it was trained",
-    "pruned": "heads and neurons that matter least are gone, in PyTorch still",
+    "pruned": "without the heads and neurons that matter least, in PyTorch still",
     "onnx": "the pruned model as an ONNX graph, run by ONNX Runtime",
     "graph": "its operators fused: one attention for each layer",
     "fp16": "weights and arithmetic in half precision",
@@ -70,15 +71,16 @@ def _section(report: dict[str, Any]) -> str:
     except (KeyError, TypeError, ValueError, AttributeError):
         return f'<p class="problem">The report of {name} cannot be read by this page.</p>'
     heading = f"{name} version {shown(str(report.get('version', '')))}"
-    parts = [_accuracy(steps), _latencies(steps), _table(steps)]
     return (
-        f'<section class="journey" aria-label="{heading}"><h2>{heading}</h2>'
-        f'<div class="charts">{"".join(parts[:2])}</div>{parts[2]}{_conditions(asked)}</section>'
+        f'<section class="journey" aria-label="{heading}"><h2>{heading}</h2>{_legend(steps)}'
+        f'<div class="charts">{_accuracy(steps)}{_latencies(steps)}</div>'
+        f"{_table(steps)}{_conditions(asked)}</section>"
     )
 
 
 def _steps(report: dict[str, Any]) -> list[Step]:
-    return [
+    """Its steps, at least one; raises an error of the built-in kinds where they are not there."""
+    steps = [
         Step(
             name=str(step["name"]),
             megabytes=step["size_bytes"] / 1e6,
@@ -90,6 +92,16 @@ def _steps(report: dict[str, Any]) -> list[Step]:
         )
         for step in report["steps"]
     ]
+    if not steps:
+        raise ValueError("a report of no step")
+    return steps
+
+
+def _legend(steps: Sequence[Step]) -> str:
+    entries = (
+        f"<li>{charts.symbol(number)}{shown(step.name)}</li>" for number, step in enumerate(steps)
+    )
+    return f'<ul class="legend">{"".join(entries)}</ul>'
 
 
 def _shared(steps: Sequence[Step]) -> int | None:
@@ -142,33 +154,34 @@ def _figure(title: str, drawn: str, caption: str) -> str:
 
 def _table(steps: Sequence[Step]) -> str:
     length = _shared(steps)
-    head = ["step", "size", "density", "F1", f"{length} tokens" if length else "latency", "speed-up"]
-    first = steps[0] if steps else None
-    rows = [_row(number, step, first, length) for number, step in enumerate(steps)]
+    head = ["F1", f"{length} tokens" if length else "latency", "speed-up", "size", "density"]
+    rows = [_row(number, step, steps[0], length, head) for number, step in enumerate(steps)]
+    names = "".join(f"<th>{name}</th>" for name in head)
     return (
         '<div class="wide" tabindex="0" role="region" aria-label="figures of every step">'
-        f"<table><thead><tr>{''.join(f'<th>{name}</th>' for name in head)}</tr></thead>"
+        f"<table><thead><tr><th>step</th>{names}</tr></thead>"
         f"<tbody>{''.join(rows)}</tbody></table></div>"
     )
 
 
-def _row(number: int, step: Step, first: Step | None, length: int | None) -> str:
+def _row(number: int, step: Step, first: Step, length: int | None, head: Sequence[str]) -> str:
     spent = step.latency.get(length) if length is not None else None
-    base = first.latency.get(length) if first and length is not None else None
+    base = first.latency.get(length) if length is not None else None
     tag = '<span class="tag">served</span>' if step.served else ""
     tag += '<span class="tag no">failed its gate</span>' if step.rejected else ""
     cells = [
-        f"{step.megabytes:.1f} MB",
-        f"{step.density:.2f}",
         f"{step.f1:.1f}" if step.f1 is not None else "–",
         f"{spent:.1f} ms" if spent else "–",
         f"{base / spent:.1f} ×" if spent and base else "–",
+        f"{step.megabytes:.1f} MB",
+        f"{step.density:.2f}",
     ]
     name = (
-        f'<th scope="row">{charts.symbol(number)}<span><b>{shown(step.name)}</b>{tag}'
-        f"<small>{step.meaning}</small></span></th>"
+        f'<th scope="row"><div>{charts.symbol(number)}<span><b>{shown(step.name)}</b>{tag}'
+        f"<small>{step.meaning}</small></span></div></th>"
     )
-    return f"<tr>{name}{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
+    row = (f'<td data-name="{n}">{cell}</td>' for n, cell in zip(head, cells, strict=True))
+    return f"<tr>{name}{''.join(row)}</tr>"
 
 
 def _conditions(known: dict[str, Any]) -> str:
