@@ -6,7 +6,10 @@ any host but the models' and the page's own.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
+import socket
 import sys
 import warnings
 from collections.abc import AsyncIterator
@@ -120,7 +123,13 @@ def application(targets: list[Target]) -> ASGIApp:
     # Gradio counts its users elsewhere unless it is told not to.
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     models = [Model(target) for target in targets]
-    server = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        await asyncio.gather(*(model.close() for model in models))
+
+    server = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
     server.add_route(HEALTH, lambda _: PlainTextResponse("ok\n"))
     gr.mount_gradio_app(
         server,
@@ -147,26 +156,20 @@ def serve(targets: Path, host: str, port: int) -> None:
     app = application(read_targets(targets, Target(name="", host="")))
     # Of Gradio's own code, at every request.
     warnings.filterwarnings("ignore", message="'HTTP_422_UNPROCESSABLE_ENTITY' is deprecated")
-    config = uvicorn.Config(
-        app,
-        host=host,
-        port=port,
-        loop="asyncio",
-        log_level="warning",
-        timeout_graceful_shutdown=_STOP_SECONDS,
-    )
-    server = uvicorn.Server(config)
-    address = f"http://{f'[{host}]' if ':' in host else host}"
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        with config.bind_socket() as listening:
-            sys.stdout.write(f"The page: {address}:{listening.getsockname()[1]}\n")
-            sys.stdout.flush()
-            server.run([listening])
-    except SystemExit as error:
-        # It is how uvicorn says that a port is taken; a signal's own has another status.
-        if error.code != 1:
-            raise
-        raise DemoError(f"the page cannot listen on {host}:{port}") from error
+        listening = socket.create_server((host, port), family=family)
+    except OSError as error:
+        where = f"{host}:{port} ({error.strerror})"
+        raise DemoError(f"the page cannot listen on {where}") from error
+    with listening:
+        shown = f"[{host}]" if family == socket.AF_INET6 else host
+        sys.stdout.write(f"The page: http://{shown}:{listening.getsockname()[1]}\n")
+        sys.stdout.flush()
+        config = uvicorn.Config(
+            app, loop="asyncio", log_level="warning", timeout_graceful_shutdown=_STOP_SECONDS
+        )
+        uvicorn.Server(config).run([listening])
 
 
 def port(text: str) -> int:

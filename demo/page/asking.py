@@ -89,6 +89,10 @@ class Model:
             raise OptionError(f"target {target.name}: {target.host!r} is not like http://name:port")
         self._path = f"/v2/models/{quote(target.model, safe='')}"
 
+    async def close(self) -> None:
+        """Gives its connections back."""
+        await self._client.aclose()
+
     async def get(self, path: str = "") -> dict[str, Any]:
         """The object under a path of the model's; raises AskError."""
         return _document(await self._call("GET", self._path + path, _DESCRIPTION))

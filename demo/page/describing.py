@@ -77,8 +77,9 @@ async def describe(model: Model) -> Description | None:
     except AskError:
         artifact = {}  # another server of the protocol has none
     platform = str(metadata.get("platform", ""))
-    versions = metadata.get("versions") or [""]
-    engine, version = _ENGINES.get(platform, platform), str(versions[0])
+    versions = metadata.get("versions")
+    version = str(versions[0]) if isinstance(versions, list) and versions else ""
+    engine = _ENGINES.get(platform, platform)
     spec = _object(artifact, "artifact")
     figures = _object(spec, "figures")
     sizes = [_object(_object(spec, "files"), name).get("size") for name in _MODEL_FILES]

@@ -2,43 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-import re
 import shutil
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
 from demo import local
-from demo.servers import Server, running, stop
-from tests.conftest import FAKE_SESSION
+from demo.servers import Server, running
+from tests.conftest import FAKE_SESSION, ROOT
+from tests.demo.pages import serving
 
-ROOT = Path(__file__).resolve().parents[2]
 ARTIFACTS = ROOT / "build" / "demo-ui"
 """Those of `make demo-ui`, so that the next run finds them."""
 SCREENSHOTS = ROOT / "build" / "screenshots"
 WIDTHS = {"desktop": (1280, 900), "phone": (390, 844)}
 SECONDS = 60_000  # milliseconds that anything may take
-
-# Writes down every address that the page's own process connects to or looks up.
-_WATCHED = """
-import sys
-log = open(sys.argv.pop(1), "a", buffering=1)
-def watch(event, values):
-    if event == "socket.connect" and isinstance(values[1], tuple):
-        print(values[1][0], file=log)
-    elif event in ("socket.getaddrinfo", "socket.gethostbyname") and values[0]:
-        print(values[0], file=log)
-sys.addaudithook(watch)
-from demo.__main__ import main
-sys.exit(main())
-"""
 
 
 @pytest.fixture(scope="session")
@@ -78,40 +58,13 @@ def fake(fake_artifact: Path, tmp_path: Path) -> Iterator[Server]:
         yield one
 
 
-@contextlib.contextmanager
-def serving(servers: Sequence[Server], folder: Path) -> Iterator[str]:
-    """The page of these predictors; its address. `folder` gets the hosts that it calls."""
-    targets = [{"name": server.name, "host": server.url} for server in servers]
-    (folder / "targets.yaml").write_text(json.dumps({"targets": targets}))
-    arguments = ["--targets", str(folder / "targets.yaml"), "--port", "0"]
-    command = [sys.executable, "-c", _WATCHED, str(folder / "hosts"), *arguments]
-    log = folder / "page.log"
-    with log.open("wb") as stream:
-        process = subprocess.Popen(command, cwd=ROOT, stdout=stream, stderr=subprocess.STDOUT)
-    try:
-        yield address(process, log)
-    finally:
-        stop(process)
-    assert process.returncode == 0, log.read_text()
-
-
-def address(process: subprocess.Popen[bytes], log: Path) -> str:
-    """Where a process says that the page is."""
-    deadline = time.monotonic() + SECONDS / 1000
-    while not (found := re.search(r"^The page: (http://\S+)$", log.read_text(), re.MULTILINE)):
-        assert process.poll() is None, log.read_text()
-        assert time.monotonic() < deadline, log.read_text()
-        time.sleep(0.1)
-    return found[1]
-
-
 @pytest.fixture(scope="session")
 def site(
     predictors: list[Server], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[str, Path]]:
     """The page of the three models: its address, and the file of the hosts that it calls."""
     folder = tmp_path_factory.mktemp("page")
-    with serving(predictors, folder) as url:
+    with serving({server.name: server.url for server in predictors}, folder) as url:
         yield url, folder / "hosts"
 
 

@@ -8,7 +8,9 @@ import urllib.request
 
 import yaml
 
-from tests.browser.conftest import ARTIFACTS, ROOT, address
+from tests.browser.conftest import ARTIFACTS
+from tests.conftest import ROOT
+from tests.demo.pages import address
 
 
 def test_it_serves_three_models_and_stops_them(models, tmp_path):

@@ -10,7 +10,9 @@ import pytest
 from demo.page.cards import NO_ANSWER
 from demo.page.examples import EXAMPLES, MOST_QUESTION, MOST_TEXT
 from demo.servers import HOST, stop
-from tests.browser.conftest import ROOT, SCREENSHOTS, serving
+from tests.browser.conftest import SCREENSHOTS
+from tests.conftest import ROOT
+from tests.demo.pages import serving
 
 NAMES = ["baseline", "pruned", "optimized"]
 LEGIBILITY = Path(__file__).with_name("legibility.js").read_text(encoding="utf-8")
@@ -105,7 +107,8 @@ def test_slow_models_show_that_they_are_asked(visit, predictors):
 
 
 def test_a_stopped_model_says_so_and_breaks_no_other(visit, predictors, fake, tmp_path):
-    with serving([predictors[2], fake], tmp_path) as url:
+    hosts = {server.name: server.url for server in (predictors[2], fake)}
+    with serving(hosts, tmp_path) as url:
         page = visit(url)
         page.get_by_role("button", name="Ask all models").click()
         answered(page, ["optimized", "fake"])
