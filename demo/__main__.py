@@ -12,8 +12,8 @@ from demo.servers import DemoError
 from loadtest.errors import LoadTestError
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Runs the command line; returns the exit status."""
+def parser() -> argparse.ArgumentParser:
+    """The command line's."""
     parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__)
     parser.add_argument(
         "--targets", type=Path, required=True, metavar="FILE",
@@ -21,7 +21,12 @@ def main(argv: list[str] | None = None) -> int:
     )  # fmt: skip
     parser.add_argument("--host", default=HOST, help=f"address to listen on (default: {HOST})")
     parser.add_argument("--port", type=port, default=PORT, help=f"of the page (default: {PORT})")
-    arguments = parser.parse_args(argv)
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the command line; returns the exit status."""
+    arguments = parser().parse_args(argv)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         serve(arguments.targets, arguments.host, arguments.port)

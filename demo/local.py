@@ -78,8 +78,8 @@ def run(output: Path, at: int) -> None:
         serve(targets, HOST, at)
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Runs the command line; returns the exit status."""
+def parser() -> argparse.ArgumentParser:
+    """The command line's."""
     parser = argparse.ArgumentParser(prog="python -m demo.local", description=__doc__)
     parser.add_argument(
         "--output", type=Path, default=ROOT / "build" / "demo-ui",
@@ -88,7 +88,12 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--port", type=port, default=PORT, help=f"of the page, on {HOST} (default: {PORT})"
     )
-    arguments = parser.parse_args(argv)
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the command line; returns the exit status."""
+    arguments = parser().parse_args(argv)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda received, _: sys.exit(128 + received))
     try:

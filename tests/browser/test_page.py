@@ -44,7 +44,7 @@ def fits(page):
 def keep(page, name):
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     page.mouse.move(0, 0)
-    page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
+    page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True, animations="disabled")
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.label)
@@ -241,7 +241,7 @@ def test_the_picture_of_the_readme(visit, request, tmp_path):
     answered(page)
     page.mouse.move(0, 0)
     picture = tmp_path / "demo.png"
-    page.screenshot(path=picture, full_page=True)
+    page.screenshot(path=picture, full_page=True, animations="disabled")
     assert picture.stat().st_size < 300_000
     if request.config.getoption("--readme-screenshot"):
         PICTURE.parent.mkdir(exist_ok=True)

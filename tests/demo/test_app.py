@@ -39,7 +39,8 @@ def test_the_page_names_no_other_host(client):
     assert loaded
     here = str(client.base_url).rstrip("/")
     assert not [each for each in loaded if "//" in each and not each.startswith(f"{here}/")]
-    assert client.get("/theme.css").text.count("http") == 0
+    style = client.get("/theme.css").text
+    assert not re.search(r"@import|url\([\"']?(?:https?:)?//", style)
 
 
 def test_it_is_healthy_without_its_models(client):
@@ -143,5 +144,6 @@ def test_a_port_that_is_taken_is_one_line(tmp_path):
         command = [sys.executable, "-m", "demo", "--targets", str(path), "--port", port]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.returncode == 1
-    why = "Address already in use"
-    assert done.stderr == f"demo: error: the page cannot listen on 127.0.0.1:{port} ({why})\n"
+    said = f"demo: error: the page cannot listen on 127.0.0.1:{port} (Address already in use"
+    assert done.stderr.startswith(said)
+    assert done.stderr.count("\n") == 1

@@ -26,7 +26,7 @@ from tests.integration.calls import Inquiry
 
 TOOLS = ("buildah", "podman", "debootstrap", "runc", "make")
 PREDICTOR_BOUND = 450_000_000
-TARGETS = ("predictor", "optimize", "loadtest")
+TARGETS = ("predictor", "optimize", "loadtest", "demo")
 USER = 1000
 WAITING = "predictor: error: /mnt/models: no artifact there yet; is the optimize job done?"
 ANSWER = "second little pig"
