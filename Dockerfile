@@ -69,6 +69,11 @@ COPY --from=requirements /app/loadtest.txt ./
 RUN --mount=type=secret,id=pip_conf,target=/etc/pip.conf \
     pip install --constraint constraints.txt --requirement loadtest.txt
 
+FROM build AS demo-packages
+COPY --from=requirements /app/demo.txt ./
+RUN --mount=type=secret,id=pip_conf,target=/etc/pip.conf \
+    pip install --constraint constraints.txt --requirement demo.txt
+
 FROM base AS predictor
 LABEL org.opencontainers.image.title="Spanserve predictor" \
       org.opencontainers.image.description="Serves a question answering artifact on a CPU."
@@ -115,3 +120,17 @@ USER 1000:1000
 # The web UI, and where a master hears its workers.
 EXPOSE 8089 5557
 ENTRYPOINT ["locust", "-f", "loadtest/locustfile.py"]
+
+FROM base AS demo
+LABEL org.opencontainers.image.title="Spanserve demo" \
+      org.opencontainers.image.description="A page that asks several models side by side."
+# Nothing is counted or looked up anywhere.
+ENV GRADIO_ANALYTICS_ENABLED=False \
+    HF_HUB_OFFLINE=1
+COPY --from=demo-packages /opt/venv /opt/venv
+COPY loadtest/ loadtest/
+COPY demo/__init__.py demo/__main__.py demo/app.py demo/servers.py demo/
+COPY demo/page/ demo/page/
+USER 1000:1000
+EXPOSE 7860
+ENTRYPOINT ["python", "-m", "demo"]

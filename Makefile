@@ -13,10 +13,10 @@ SECONDS ?= 600
 
 # What builds images: the first of these that works here. A docker without its engine does not.
 BUILDER ?= $(shell (docker info >/dev/null 2>&1 && echo docker) || command -v buildah || command -v podman)
-IMAGES := predictor predictor-gpu optimize loadtest
+IMAGES := predictor predictor-gpu optimize loadtest demo
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' predictor/__init__.py)
 
-.PHONY: help install demo test test-unit bench-serving bench-evaluation bench-journey bench-pruning \
+.PHONY: help install demo demo-ui test test-unit bench-serving bench-evaluation bench-journey bench-pruning \
 	journey-table pruning-table guide bench-gpu soak triton-server image image-check lint format clean
 
 help:  ## Show this list
@@ -38,6 +38,9 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 demo: install  ## The whole path: optimize, serve, ask and load-test the embedded checkpoint
 	$(BIN)/python -m demo.walkthrough
+
+demo-ui: install  ## The embedded models side by side in a browser: prints the page's address
+	$(BIN)/python -m demo.local
 
 test: install  ## All tests
 	$(BIN)/python -m pytest
@@ -84,7 +87,7 @@ $(TRITON)/.installed: benchmarks/triton_requirements.txt
 bench-gpu: install  ## Check and measure the session on a GPU; results in build/bench-gpu
 	$(BIN)/python -m benchmarks.gpu --output build/bench-gpu
 
-image:  ## Build an image: TARGET=predictor, predictor-gpu, optimize or loadtest; BUILD_ARGS=…
+image:  ## Build an image: TARGET=predictor, predictor-gpu, optimize, loadtest or demo; BUILD_ARGS=…
 	@test -n "$(filter $(TARGET),$(IMAGES))" || { echo "make: TARGET is one of: $(IMAGES)" >&2; exit 1; }
 	@test -n "$(BUILDER)" || { echo "make: images need docker, buildah or podman" >&2; exit 1; }
 	$(BUILDER) build --target $(TARGET) --tag spanserve/$(TARGET):$(VERSION) $(BUILD_ARGS) .

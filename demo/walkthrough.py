@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
 
-from demo.servers import DemoError, Server, running, stop
-
-ROOT = Path(__file__).resolve().parent.parent
-CHECKPOINTS = ROOT / "demo" / "checkpoint"
-QUESTIONS = ROOT / "demo" / "data" / "questions.json"
-# The checkpoints refuse too readily at 0; see demo/checkpoint/baseline/README.md.
-NULL_THRESHOLD = "-4"
+from demo.building import ROOT, optimize, run
+from demo.servers import DemoError, Server, running
 
 QUESTION = "Who worked a little bit harder?"
 CONTEXT = (
@@ -64,10 +57,7 @@ def _walk(output: Path, requests: int) -> None:
         folder.mkdir(parents=True)
 
     _say("1. Optimize the pruned checkpoint next to its dense parent, gated on 200 questions")
-    _run("optimize", "build", "--model", str(CHECKPOINTS / "pruned"),
-         "--baseline", str(CHECKPOINTS / "baseline"), "--dataset", str(QUESTIONS),
-         "--null-threshold", NULL_THRESHOLD, "--output", str(artifacts),
-         stdout=subprocess.DEVNULL)  # fmt: skip
+    optimize(artifacts)
 
     _say("2. Serve the baseline (PyTorch) and the optimized artifact (ONNX Runtime)")
     folders = {"baseline": artifacts / "qa-baseline" / "1", "optimized": artifacts / "qa" / "1"}
@@ -79,14 +69,14 @@ def _walk(output: Path, requests: int) -> None:
         _say(f"4. Load test both in turns: {requests} sequential requests per sequence length")
         targets = [{"name": server.name, "host": server.url} for server in servers]
         (results / "targets.yaml").write_text(json.dumps({"targets": targets}), "utf-8")
-        _run("loadtest", "compare", "--targets", str(results / "targets.yaml"),
-             "--requests-per-length", str(requests), "--results-dir", str(results / "loadtest"),
-             log=results / "locust.log")  # fmt: skip
+        run("loadtest", "compare", "--targets", str(results / "targets.yaml"),
+            "--requests-per-length", str(requests), "--results-dir", str(results / "loadtest"),
+            log=results / "locust.log")  # fmt: skip
 
     _say("5. The journey: what each step changed")
     sys.stdout.write((folders["optimized"] / "report.md").read_text("utf-8") + "\n")
     _say("6. The served speed-up, HTTP included")
-    _run("loadtest", "table", str(results / "loadtest" / "summary.json"))
+    run("loadtest", "table", str(results / "loadtest" / "summary.json"))
 
 
 def _ask(server: Server) -> None:
@@ -103,29 +93,6 @@ def _ask(server: Server) -> None:
     )
     if EXPECTED not in outputs["answer"]:
         raise DemoError(f"{server.name} did not name the {EXPECTED}")
-
-
-def _run(module: str, *arguments: str, stdout: int | None = None, log: Path | None = None) -> None:
-    """Runs a module to its end, its output shown, dropped, or kept in a log."""
-    sys.stdout.flush()
-    command = [sys.executable, "-m", module, *arguments]
-    with contextlib.ExitStack() as stack:
-        stream = stack.enter_context(log.open("wb")) if log else stdout
-        process = subprocess.Popen(
-            command,
-            cwd=ROOT,
-            stdout=stream,
-            stderr=subprocess.STDOUT if log else None,
-            start_new_session=True,
-        )
-        try:
-            status = process.wait()
-        except BaseException:
-            stop(process)
-            raise
-    if status:
-        where = f"; see {log}" if log else ""
-        raise DemoError(f"python -m {module} {arguments[0]} ended with status {status}{where}")
 
 
 def _say(text: str) -> None:

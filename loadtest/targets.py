@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,21 +31,30 @@ _KEYS = {field.name for field in fields(Target)} | {"token_env"}
 
 def targets_of(options: Options, host: str) -> list[Target]:
     """The targets to measure, at least one, the baseline first; raises OptionError."""
+    default = Target(
+        name="",
+        host=host,
+        protocol=options.protocol,
+        model=options.model_name,
+        host_header=options.host_header,
+        token=options.token,
+        tokenizer=options.tokenizer,
+        max_length=options.max_length,
+    )
     if not options.targets:
         if not host:
             raise OptionError("no target: give --host http://name:port, or --targets")
-        targets = [_target({"name": options.target_name or host}, options, host, Path())]
+        targets = [replace(default, name=options.target_name or host)]
     else:
-        targets = _chosen(read_targets(options, host), options.target_name)
+        targets = _chosen(read_targets(Path(options.targets), default), options.target_name)
     for target in targets:
         if target.tokenizer and not Path(target.tokenizer).is_file():
             raise OptionError(f"target {target.name}: there is no tokenizer {target.tokenizer}")
     return targets
 
 
-def read_targets(options: Options, host: str) -> list[Target]:
-    """All targets of the file, what it leaves out taken from the options; raises OptionError."""
-    path = Path(options.targets)
+def read_targets(path: Path, default: Target) -> list[Target]:
+    """All targets of a file, what it leaves out taken from the default; raises OptionError."""
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -58,7 +67,7 @@ def read_targets(options: Options, host: str) -> list[Target]:
     targets: list[Target] = []
     for number, entry in enumerate(entries, 1):
         try:
-            target = _target(_checked(entry), options, host, path.parent)
+            target = _target(_checked(entry), default, path.parent)
         except OptionError as error:
             raise OptionError(f"{path}, target {number}: {error}") from error
         if target.name in [other.name for other in targets]:
@@ -90,27 +99,18 @@ def _checked(entry: Any) -> dict[str, Any]:
     return entry
 
 
-def _target(entry: dict[str, Any], options: Options, host: str, folder: Path) -> Target:
-    protocol = entry.get("protocol", options.protocol)
-    if protocol not in PROTOCOLS:
-        raise OptionError(f"protocol {protocol!r} is none of {', '.join(PROTOCOLS)}")
-    address = entry.get("host", host)
-    if not address:
-        raise OptionError("it has no host")
-    token = entry.get("token", options.token)
+def _target(entry: dict[str, Any], default: Target, folder: Path) -> Target:
+    values = {key: value for key, value in entry.items() if key != "token_env"}
     if "token_env" in entry:
-        token = os.environ.get(entry["token_env"], "")
-        if not token:
+        values["token"] = os.environ.get(entry["token_env"], "")
+        if not values["token"]:
             raise OptionError(f"the variable {entry['token_env']} of token_env is not set")
-    # A path of the file counts from the file's folder.
-    tokenizer = str(folder / entry["tokenizer"]) if "tokenizer" in entry else options.tokenizer
-    return Target(
-        name=entry["name"],
-        host=address,
-        protocol=protocol,
-        model=entry.get("model", options.model_name),
-        host_header=entry.get("host_header", options.host_header),
-        token=token,
-        tokenizer=tokenizer,
-        max_length=entry.get("max_length", options.max_length),
-    )
+    if "tokenizer" in entry:
+        # A path of the file counts from the file's folder.
+        values["tokenizer"] = str(folder / entry["tokenizer"])
+    target = replace(default, **values)
+    if target.protocol not in PROTOCOLS:
+        raise OptionError(f"protocol {target.protocol!r} is none of {', '.join(PROTOCOLS)}")
+    if not target.host:
+        raise OptionError("it has no host")
+    return target

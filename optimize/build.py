@@ -34,7 +34,7 @@ from optimize.report import Report, StepFigures
 from optimize.scratch import no_space, scratch
 from optimize.squad import Example
 from optimize.steps import Step, StepBuilder, StepEngines
-from predictor.artifact import SPEC_FILE
+from predictor.artifact import SPEC_FILE, write_spec
 from predictor.cpu import available_cpus
 from predictor.errors import PredictorError
 
@@ -91,6 +91,10 @@ def build(recipe: Recipe, progress: Progress) -> Path:
             # The artifact itself comes last: where it is, all is.
             baseline_folder, _ = folders.values()
             _publish({baseline_folder: journey.steps[0], final: served}, report)
+            if recipe.keep_steps:
+                for step in journey.steps:
+                    figures = replace(report, served=step.name).figures()
+                    write_spec(step.folder, step.spec.model_copy(update={"figures": figures}))
     if recipe.triton:
         triton.publish(final, recipe.triton_instances)
     return final

@@ -23,10 +23,19 @@ settings.register_profile("spanserve", deadline=None, derandomize=bool(os.enviro
 settings.load_profile("spanserve")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """What is regenerated only when it is asked for."""
+    parser.addoption(
+        "--readme-screenshot",
+        action="store_true",
+        help="write the README's picture of the page anew (tests/browser)",
+    )
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The folder decides the marker."""
     for item in items:
-        if "integration" in item.path.parts:
+        if {"integration", "browser"} & set(item.path.parts):
             item.add_marker(pytest.mark.integration)
 
 

@@ -10,6 +10,10 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
+from demo.__main__ import parser as demo_parser
+from demo.local import parser as local_parser
+from demo.page.edge import MOST_BYTES
+from demo.page.examples import MOST_QUESTION, MOST_TEXT
 from loadtest.errors import RequestError
 from loadtest.options import PROTOCOLS, SCENARIOS
 from loadtest.targets import targets_of
@@ -114,7 +118,8 @@ def test_every_output():
 
 
 @pytest.mark.parametrize(
-    "module", ["predictor", "optimize", "loadtest", "demo.walkthrough", "demo.guide"]
+    "module",
+    ["predictor", "optimize", "loadtest", "demo", "demo.local", "demo.walkthrough", "demo.guide"],
 )
 def test_help_answers(module):
     command = [sys.executable, "-m", module, "--help"]
@@ -125,7 +130,7 @@ def test_help_answers(module):
 
 def test_make_help_lists_every_target():
     done = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, timeout=60)
-    for target in ("demo", "test", "lint", "help"):
+    for target in ("demo", "demo-ui", "test", "lint", "help"):
         assert f"make {target}" in done.stdout
 
 
@@ -149,3 +154,32 @@ def test_every_status_is_documented():
     assert {(e.http_status, e.grpc_status) for e in tree(PredictorError)} == {
         (int(http), grpc) for http, grpc in rows
     }
+
+
+DEMO = (ROOT / "docs" / "demo.md").read_text(encoding="utf-8")
+
+
+def test_every_option_of_the_page():
+    options = {
+        flag: action.default
+        for parser in (demo_parser(), local_parser())
+        for action in parser._actions
+        for flag in action.option_strings
+    }
+    rows = re.findall(r"^\| `(--\w+)` \|([^|]*)\|", DEMO, flags=re.MULTILINE)
+    assert {flag for flag, _ in rows} == {f for f in options if f.startswith("--")} - {"--help"}
+    for flag, default in rows:
+        assert str(options[flag] or "").endswith(default.strip())
+
+
+def test_the_limits_of_the_page():
+    assert f"{MOST_TEXT:,} letters of text, {MOST_QUESTION} of a question" in DEMO
+    assert f"bodies of {MOST_BYTES // 1024} KiB" in DEMO
+
+
+def test_the_picture_of_the_page():
+    picture = ROOT / "docs" / "images" / "demo.png"
+    assert "](docs/images/demo.png)" in README
+    assert "](images/demo.png)" in DEMO
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert picture.stat().st_size < 300_000

@@ -26,7 +26,7 @@ from tests.integration.calls import Inquiry
 
 TOOLS = ("buildah", "podman", "debootstrap", "runc", "make")
 PREDICTOR_BOUND = 450_000_000
-TARGETS = ("predictor", "optimize", "loadtest")
+TARGETS = ("predictor", "optimize", "loadtest", "demo")
 USER = 1000
 WAITING = "predictor: error: /mnt/models: no artifact there yet; is the optimize job done?"
 ANSWER = "second little pig"
@@ -134,6 +134,7 @@ def rehearse(images: dict[str, str]) -> None:
     with Container(images["predictor"], memory="1g", **serving) as container:
         ask(container, "predictor")
         load(images["loadtest"], container.port(8080))
+        page(images["demo"], container.port(8080))
         stop(container, "predictor")
 
     baseline = ["python", "-m", "predictor", "--session", "optimize.torch_session:TorchSession"]
@@ -188,6 +189,22 @@ def load(image: str, port: int) -> None:
         status = container.terminate()
     expect(status != 137, "Locust had to be killed")
     say(f"Locust that gets SIGTERM ends with {status}")
+
+
+def page(image: str, port: int) -> None:
+    """The demo's page of one model, and its end."""
+    folder = building.WORK / "demo"
+    folder.mkdir(exist_ok=True)
+    target = {"name": "optimized", "host": f"http://127.0.0.1:{port}"}
+    (folder / "targets.yaml").write_text(json.dumps({"targets": [target]}))
+    arguments = ("--targets=/etc/demo/targets.yaml", "--port=0")
+    volumes = {folder: "/etc/demo:ro"}
+    with Container(image, *arguments, volumes=volumes, network="host", memory="512m") as container:
+        container.wait_for("The page: ")
+        url = container.logs().partition("The page: ")[2].split()[0]
+        expect(answers(f"{url}/healthz") and answers(url), "the page does not answer")
+        say("the page answers")
+        stop(container, "page")
 
 
 def stop(container: Container, name: str) -> None:

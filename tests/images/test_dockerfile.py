@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -19,6 +20,7 @@ ENTRY_POINTS = {
     "predictor-gpu": ["python", "-m", "predictor"],
     "optimize": ["python", "-m", "optimize"],
     "loadtest": ["locust", "-f", "loadtest/locustfile.py"],
+    "demo": ["python", "-m", "demo"],
 }
 
 
@@ -135,6 +137,22 @@ def test_the_predictors_packages_hold_nothing_else():
         assert re.findall(r"--requirement (\S+)", installed) == ["predictor.txt", f"{runtime}.txt"]
 
 
+def test_the_demo_runs_on_what_is_copied_for_it(tmp_path):
+    """Its modules import none that stay behind."""
+    for line in values("demo", "COPY")[1:]:
+        *sources, place = line.split()
+        for source in sources:
+            if (ROOT / source).is_dir():
+                shutil.copytree(ROOT / source, tmp_path / place)
+            else:
+                (tmp_path / place).mkdir(exist_ok=True)
+                shutil.copy(ROOT / source, tmp_path / place)
+    done = subprocess.run(
+        [sys.executable, "-m", "demo", "--help"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def test_the_documented_images_are_the_dockerfiles():
     table = re.findall(r"^\| `([a-z-]+)` \|", DOCS.partition("## Build")[0], re.MULTILINE)
     assert table == list(ENTRY_POINTS)
@@ -192,7 +210,7 @@ def test_make_takes_a_builder_that_works(builders, expected, tools):
     ("arguments", "message"),
     [
         (["TARGET=predictor"], "make: images need docker, buildah or podman"),
-        ([], "make: TARGET is one of: predictor predictor-gpu optimize loadtest"),
+        ([], "make: TARGET is one of: predictor predictor-gpu optimize loadtest demo"),
         (["TARGET=base"], "make: TARGET is one of:"),
     ],
 )

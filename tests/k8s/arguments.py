@@ -15,7 +15,11 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from demo.__main__ import parser as demo_parser
+from demo.page.asking import Model
 from loadtest.__main__ import _parser as loadtest_parser
+from loadtest.errors import LoadTestError
+from loadtest.targets import Target, read_targets
 from optimize.verbs.parser import parser as optimize_parser
 from predictor.__main__ import parser as predictor_parser
 from predictor.errors import StartupError
@@ -145,7 +149,18 @@ def _loadtest(where: str, arguments: list[str], variables: dict[str, str]) -> se
     return set()
 
 
+def _demo(where: str, arguments: list[str], variables: dict[str, str]) -> set[str]:
+    given = _parsed(demo_parser(), arguments, where)
+    try:
+        for target in read_targets(given.targets, Target(name="", host="")):
+            Model(target)
+    except LoadTestError as error:
+        raise AssertionError(f"{where}: {error}") from error
+    return set()
+
+
 _PROGRAMS = {
+    "python -m demo": _demo,
     "python -m predictor": _predictor,
     "python -m optimize": _optimize,
     "locust -f loadtest/locustfile.py": locust,

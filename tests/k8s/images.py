@@ -12,6 +12,7 @@ IMAGES = {
     "spanserve/predictor-gpu": "predictor-gpu",
     "spanserve/optimize": "optimize",
     "spanserve/loadtest": "loadtest",
+    "spanserve/demo": "demo",
 }
 """Image → target of the Dockerfile."""
 
@@ -20,6 +21,7 @@ ENTRYPOINTS = {
     "predictor-gpu": ["python", "-m", "predictor"],
     "optimize": ["python", "-m", "optimize"],
     "loadtest": ["locust", "-f", "loadtest/locustfile.py"],
+    "demo": ["python", "-m", "demo"],
 }
 """Target → what runs where a container names no command."""
 

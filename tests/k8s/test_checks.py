@@ -230,6 +230,21 @@ def test_targets_that_the_load_test_would_refuse(load_test, text, says):
         check_arguments(load_test)
 
 
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("targets: [{name: qa, host: 'http://qa', modle: qa}]", "unknown key 'modle'"),
+        ("targets: [{name: qa, host: 'grpc://qa', protocol: grpc}]", "not grpc"),
+    ],
+)
+def test_targets_that_the_page_would_refuse(text, says):
+    page = render(K8S / "overlays" / "demo")
+    (targets,) = (m for m in named(page, "ConfigMap").values() if "targets.yaml" in str(m))
+    targets["data"]["targets.yaml"] = text
+    with pytest.raises(AssertionError, match=says):
+        check_arguments(page)
+
+
 def test_a_targets_file_that_is_not_mounted(load_test):
     container_of(load_test, "loadtest")["volumeMounts"][0]["mountPath"] = "/etc/elsewhere"
     with pytest.raises(AssertionError, match=r"cannot read /etc/loadtest/targets\.yaml"):

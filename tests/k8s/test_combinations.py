@@ -99,11 +99,43 @@ def test_the_load_test_measures_every_service(name):
     assert len(asked) == 1 or asked[0]["name"] == "baseline"
 
 
-def _targets(objects):
+def test_the_page_asks_every_service():
+    objects = _overlay("demo")
+    asked = _targets(objects, "demo")
+    assert {target["host"]: target["model"] for target in asked} == {
+        f"http://{service}-predictor": service for service in named(objects, "InferenceService")
+    }
+    assert [target["name"] for target in asked] == ["baseline", "pruned", "optimized"]
+
+
+def test_the_pruned_service_differs_from_the_optimized_in_precision_alone():
+    objects = _overlay("demo")
+    optimized, pruned = _arguments(objects), _arguments(objects, "optimize-qa-pruned-1")
+    assert pruned[-2:] == ["--precision", "fp32"]
+    differences = [pair for pair in zip(optimized, pruned, strict=False) if len(set(pair)) > 1]
+    assert differences == [("qa", "qa-pruned")]
+
+
+def test_the_page_may_call_what_it_asks_and_no_more():
+    objects = _overlay("demo")
+    (rules,) = [
+        policy["spec"]["egress"]
+        for name, policy in named(objects, "NetworkPolicy").items()
+        if name == "spanserve-demo"
+    ]
+    names, predictors = rules
+    assert {port["port"] for port in names["ports"]} == {53}
+    # The port of KServe's own Service is mapped to the predictors'.
+    assert predictors["ports"] == [{"port": 8080}]
+    (selector,) = predictors["to"]
+    assert set(selector) == {"podSelector"}
+
+
+def _targets(objects, program="loadtest"):
     (text,) = [
         data["data"]["targets.yaml"]
         for name, data in named(objects, "ConfigMap").items()
-        if name.startswith("loadtest-targets-")
+        if name.startswith(f"{program}-targets-")
     ]
     return yaml.safe_load(text)["targets"]
 
