@@ -23,7 +23,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from benchmarks import machine
-from benchmarks.artifact import BASELINE, NULL_THRESHOLD, PRUNED, ROOT
+from benchmarks.artifact import BASELINE, MAX_F1_DROP, NULL_THRESHOLD, PRUNED, ROOT
 from benchmarks.errors import BenchmarkError
 from benchmarks.processes import exit_on_signals
 from benchmarks.section import Section
@@ -117,7 +117,14 @@ def _built(arguments: argparse.Namespace, scratch: Path) -> Report:
             raise BenchmarkError(f"--train-data holds {shared} of the questions of --dataset")
     command = ["build", "--model", str(PRUNED), "--baseline", str(BASELINE)]
     command += ["--dataset", str(ROOT / "demo" / "data" / "questions.json")]
-    command += ["--null-threshold", NULL_THRESHOLD, "--output", str(scratch / "root")]
+    command += [
+        "--null-threshold",
+        NULL_THRESHOLD,
+        "--max-f1-drop",
+        MAX_F1_DROP,
+        "--output",
+        str(scratch / "root"),
+    ]
     command += ["--keep-steps", str(scratch / "steps"), "--sequence-lengths", LENGTHS]
     command += ["--rounds", str(arguments.rounds)]
     if arguments.train_data:
