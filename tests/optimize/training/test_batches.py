@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from optimize.training.batches import collate, plan
+from optimize.training.batches import collate, counts, plan
 from optimize.training.features import TrainingFeature
 
 LENGTHS = st.lists(st.integers(1, 60), min_size=1, max_size=80)
@@ -30,6 +30,18 @@ def test_seeds_and_epochs_differ_but_little_is_padded():
         # Short and long ones follow each other in no order.
         means = [np.mean([lengths[p] for p in batch]) for batch in made]
         assert abs(np.corrcoef(means, range(len(means)))[0, 1]) < 0.3
+
+
+@given(LENGTHS, st.integers(1, 300), st.floats(0.01, 4))
+def test_epochs_are_counted_each_and_the_last_in_part(lengths, budget, epochs):
+    found = counts(lengths, budget, 3, epochs)
+    full = [len(plan(lengths, budget, 3, epoch)) for epoch in range(len(found))]
+    assert found[: int(epochs)] == full[: int(epochs)]
+    assert int(epochs) <= len(found) <= int(epochs) + 1
+    if len(found) > int(epochs):
+        part = epochs - int(epochs)
+        assert part * full[-1] <= found[-1] < part * full[-1] + 1
+        assert found[-1] > 0
 
 
 def test_rows_are_filled_up_to_the_longest():
