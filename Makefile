@@ -98,9 +98,9 @@ $(PEERS)/%/.installed: benchmarks/peers/%.txt
 local: install  ## Serve all deployments and peers here and compare them: [ARGS=options of loadtest local]
 	$(BIN)/python -m loadtest local $(ARGS)
 
-tables: install  ## The guide's tables, measured here: [MODEL=a folder] [BASELINE=a folder]; half an hour
+tables: install  ## The guide's tables, measured here: [MODEL=a folder] [BASELINE=another] [SHAPES=bert-large]
 	$(BIN)/python -m benchmarks.tables $(if $(MODEL),--model $(MODEL)) \
-		$(if $(BASELINE),--baseline $(BASELINE)) $(ARGS)
+		$(if $(BASELINE),--baseline $(BASELINE)) $(if $(SHAPES),--shapes $(SHAPES)) $(ARGS)
 
 bench-gpu: install  ## Check and measure the session on a GPU; results in build/bench-gpu
 	$(BIN)/python -m benchmarks.gpu --output build/bench-gpu

@@ -3,11 +3,12 @@
 import contextlib
 import http.client
 import os
+import re
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +20,7 @@ START_SECONDS = 300.0
 ROOT = Path(__file__).resolve().parents[1]
 _LOOK_SECONDS = 0.2
 _TOLD_LINES = 3
+_ERROR = re.compile(r"[\w.]*(Error|Exception)\b")
 
 
 class ServerError(LoadTestError):
@@ -108,12 +110,12 @@ class Servers:
         deadline = time.monotonic() + self._start_seconds
         while time.monotonic() < deadline:
             if guard.poll() is not None:
-                raise ServerError(f"{server.name} stopped at its start: {_tail(log)}")
+                raise ServerError(f"{server.name} stopped at its start: {_why(log)}")
             if _answers(server):
                 return
             time.sleep(_LOOK_SECONDS)
         seconds = self._start_seconds
-        raise ServerError(f"{server.name} is not ready after {seconds:.0f} s: {_tail(log)}")
+        raise ServerError(f"{server.name} is not ready after {seconds:.0f} s: {_why(log)}")
 
 
 @contextlib.contextmanager
@@ -146,10 +148,8 @@ def _answers(server: Server) -> bool:
         connection.close()
 
 
-def _tail(log: Path) -> str:
-    lines = log.read_text("utf-8", "replace").strip().splitlines()[-_TOLD_LINES:]
-    return " / ".join(line.strip() for line in lines)[:500] or "it said nothing"
-
-
-Say = Callable[[str], None]
-"""Takes a line of progress."""
+def _why(log: Path) -> str:
+    """The first error of a log, which the later ones follow from; else its last words."""
+    lines = log.read_text("utf-8", "replace").strip().splitlines()
+    told = [line for line in lines if _ERROR.match(line)][:1] or lines[-_TOLD_LINES:]
+    return " / ".join(line.strip() for line in told)[:500] or "it said nothing"

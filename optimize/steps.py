@@ -156,7 +156,8 @@ class StepBuilder:
         recipe, config = self._recipe, checkpoint.config
         family = family_of(config)
         folder = self._folder(name, checkpoint.folder)
-        save_file(state, folder / MODEL_FILES["torch"])
+        # Older versions of transformers load no file that does not name its framework.
+        save_file(state, folder / MODEL_FILES["torch"], metadata={"format": "pt"})
         spec = ArtifactSpec(
             format="torch",
             name=recipe.name,
