@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 TRITON := .venv-triton
+PEERS := .venv-peers
 # Where pip finds torch. PyPI's Linux wheel of torch brings CUDA libraries; for the CPU build set
 # PIP_EXTRA_INDEX_URL to PyTorch's CPU index.
 TORCH := torch==2.13.0
@@ -17,7 +18,8 @@ IMAGES := predictor predictor-gpu optimize loadtest demo
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' predictor/__init__.py)
 
 .PHONY: help install demo demo-ui test test-unit bench-serving bench-evaluation bench-journey bench-pruning \
-	journey-table pruning-table guide bench-gpu soak triton-server image image-check lint format clean
+	journey-table pruning-table guide bench-gpu soak triton-server peers local tables \
+	image image-check lint format clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -83,6 +85,25 @@ $(TRITON)/.installed: benchmarks/triton_requirements.txt
 	$(TRITON)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
 		--only-binary :all: --requirement $<
 	@touch $@
+
+# MLServer's packages have no wheels for a later Python than 3.12; `make -k peers` makes the others.
+peers: $(patsubst benchmarks/peers/%.txt,$(PEERS)/%/.installed,$(wildcard benchmarks/peers/*.txt))  ## Other servers to compare with, in .venv-peers: 5 GB
+
+$(PEERS)/%/.installed: benchmarks/peers/%.txt
+	@$(PYTHON) -c 'import sys; sys.exit("$*" == "mlserver" and sys.version_info[:2] > (3, 12))' \
+		|| { echo "make: MLServer needs Python 3.11 or 3.12" >&2; exit 1; }
+	$(PYTHON) -m venv $(PEERS)/$*
+	$(PEERS)/$*/bin/python -m pip install --quiet --disable-pip-version-check --constraint $< $(TORCH)
+	$(PEERS)/$*/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
+		--only-binary :all: --requirement $<
+	@touch $@
+
+local: install  ## Serve all deployments and peers here and compare them: [ARGS=options of loadtest local]
+	$(BIN)/python -m loadtest local $(ARGS)
+
+tables: install  ## The guide's tables, measured here: [MODEL=a folder] [BASELINE=another] [SHAPES=bert-large]
+	$(BIN)/python -m benchmarks.tables $(if $(MODEL),--model $(MODEL)) \
+		$(if $(BASELINE),--baseline $(BASELINE)) $(if $(SHAPES),--shapes $(SHAPES)) $(ARGS)
 
 bench-gpu: install  ## Check and measure the session on a GPU; results in build/bench-gpu
 	$(BIN)/python -m benchmarks.gpu --output build/bench-gpu

@@ -5,11 +5,13 @@ The server is the one inside NVIDIA's pytriton wheel, in a virtual environment o
 configurations are kept but for the backend's name, and triton_model.py runs the graph with ONNX
 Runtime. What is measured through it is Triton's protocol and scheduling, not its own ONNX backend.
 
-`python -m benchmarks.triton_server` says whether it can be started here.
+`python -m benchmarks.triton_server` says whether it can be started here; given a repository, it
+becomes that server.
 """
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import os
 import shutil
@@ -23,6 +25,7 @@ from benchmarks.errors import BenchmarkError
 from benchmarks.processes import ServerProcess, free_ports, wait_ready
 from demo.servers import HOST, stop
 from optimize.triton import CONFIG_FILE
+from predictor.cpu import available_cpus
 
 ENVIRONMENT = ROOT / ".venv-triton"
 _MODEL = Path(__file__).with_name("triton_model.py")
@@ -111,30 +114,13 @@ def start(
     Raises:
         BenchmarkError: It is not installed or does not start.
     """
-    installed = Installation()
-    shutil.rmtree(folder, ignore_errors=True)
-    convert(repository, folder / "repository")
-    backend = folder / "backends" / "python"
-    backend.mkdir(parents=True)
-    for file in installed.backend:
-        (backend / file.name).symlink_to(file)
     http_port, grpc_port = ports or free_ports(2)
-    flags = {
-        "model-repository": folder / "repository",
-        "backend-directory": backend.parent,
-        "disable-auto-complete-config": "",
-        "http-address": HOST,
-        "http-port": http_port,
-        "grpc-address": HOST,
-        "grpc-port": grpc_port,
-        "allow-metrics": "false",
-        "exit-timeout-secs": 5,
-    }
+    command, environ = prepared(repository, folder, threads, http_port, grpc_port)
     log = folder / "triton.log"
     with log.open("wb") as stream:
         process = subprocess.Popen(
-            [installed.program, *(f"--{n}={v}" if v != "" else f"--{n}" for n, v in flags.items())],
-            env=installed.environ(threads),
+            command,
+            env=environ,
             stdout=stream,
             stderr=subprocess.STDOUT,
             start_new_session=True,
@@ -148,6 +134,36 @@ def start(
     return server
 
 
+def prepared(
+    repository: Path, folder: Path, threads: int, http_port: int, grpc_port: int
+) -> tuple[list[str], dict[str, str]]:
+    """Makes the folder that a server reads; its command and its whole environment.
+
+    Raises:
+        BenchmarkError: It is not installed, or the repository is not for it.
+    """
+    installed = Installation()
+    shutil.rmtree(folder, ignore_errors=True)
+    convert(repository, folder / "repository")
+    backend = folder / "backends" / "python"
+    backend.mkdir(parents=True)
+    for file in installed.backend:
+        (backend / file.name).symlink_to(file)
+    flags = {
+        "model-repository": folder / "repository",
+        "backend-directory": backend.parent,
+        "disable-auto-complete-config": "",
+        "http-address": HOST,
+        "http-port": http_port,
+        "grpc-address": HOST,
+        "grpc-port": grpc_port,
+        "allow-metrics": "false",
+        "exit-timeout-secs": 5,
+    }
+    named = [f"--{name}={value}" if value != "" else f"--{name}" for name, value in flags.items()]
+    return [str(installed.program), *named], installed.environ(threads)
+
+
 @contextlib.contextmanager
 def running(repository: Path, folder: Path, *, threads: int = 1) -> Iterator[ServerProcess]:
     """A server for as long as the block lasts; see start."""
@@ -158,15 +174,35 @@ def running(repository: Path, folder: Path, *, threads: int = 1) -> Iterator[Ser
         stop(server.process)
 
 
-def main() -> int:
-    """Says whether a server can be started here; returns the exit status."""
+def main(argv: list[str] | None = None) -> int:
+    """Says whether a server can be started here, or becomes one; returns the exit status."""
+    arguments = _parser().parse_args(argv)
     try:
-        installed = Installation()
-    except BenchmarkError as error:
+        if arguments.repository is None:
+            sys.stdout.write(f"{Installation().program}\n")
+            return 0
+        command, environ = prepared(
+            arguments.repository,
+            arguments.folder,
+            arguments.threads or available_cpus(),
+            arguments.http_port,
+            arguments.grpc_port,
+        )
+    except (BenchmarkError, OSError) as error:
         sys.stderr.write(f"triton_server: {error}\n")
         return 1
-    sys.stdout.write(f"{installed.program}\n")
-    return 0
+    # In this process' place: whoever ends it ends the server.
+    return os.execve(command[0], command, environ)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.triton_server")
+    parser.add_argument("--repository", type=Path, help="as `optimize build --triton` wrote it")
+    parser.add_argument("--folder", type=Path, help="for what the server reads; made anew")
+    parser.add_argument("--http-port", type=int, default=8000, help="default: 8000")
+    parser.add_argument("--grpc-port", type=int, default=8001, help="default: 8001")
+    parser.add_argument("--threads", type=int, default=0, help="of each instance; 0: all CPUs")
+    return parser
 
 
 if __name__ == "__main__":

@@ -5,11 +5,12 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from loadtest.errors import ResultError
+from loadtest.local import add_local_options, dated_results
+from loadtest.local import run as run_local
 from loadtest.options import add_options
 from loadtest.report import comparison
 from loadtest.results import Result, read_result, write_text
@@ -24,6 +25,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if arguments[:1] == ["compare"]:
         options, others = parser.parse_known_args(arguments)
         return _compare(arguments[1:], others, options)
+    if arguments[:1] == ["local"] and not {"-h", "--help"} & set(arguments):
+        return run_local(arguments[1:])
     options = parser.parse_args(arguments)
     try:
         results = [read_result(path) for path in options.files]
@@ -56,7 +59,7 @@ def _compare(arguments: Sequence[str], others: Sequence[str], options: Any) -> i
     command = [sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), "--headless"]
     command += ["--only-summary", *arguments]
     if not options.results_dir and "LOADTEST_RESULTS_DIR" not in os.environ:
-        folder = Path("results") / datetime.now().astimezone().strftime("%Y-%m-%d-%H%M%S")
+        folder = dated_results()
         command += ["--results-dir", str(folder)]
         sys.stderr.write(f"loadtest: the results go to {folder}\n")
     sys.stderr.flush()
@@ -97,6 +100,16 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     add_options(compare)
+    local = verbs.add_parser(
+        "local",
+        help="serve every deployment on this machine, and what else one could run; compare them",
+        description="Start the baseline, the optimized model with and without IOBinding, Triton "
+        "and the peers as local processes on loopback, compare them in turns, and stop them. The "
+        "options of compare are taken too.",
+        allow_abbrev=False,
+    )
+    add_local_options(local)
+    add_options(local)
     table = verbs.add_parser(
         "table",
         help="print Markdown tables, with two or more targets the speed-up over the first",

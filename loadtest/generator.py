@@ -126,6 +126,7 @@ class Generator:
                     if name in self._lost:
                         continue
                     prompt = self._prepared[name].texts.make(length, rng)
+                    gevent.sleep(options.pause)
                     record = self._ask(name, prompt, length, row=_always(row))
                     if record.outcome == TargetError.outcome:
                         self._lose(name, f"lost at {length} tokens: {record.message}")

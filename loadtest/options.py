@@ -37,6 +37,7 @@ class Options:
     questions: str
     requests_per_length: int
     warmup: int
+    pause: float
     seed: int
     request_timeout: float
     settle: float
@@ -169,6 +170,14 @@ def add_options(parser: Any) -> None:
         at_least(0),
         "<n>",
         "latency-table: requests before the measured ones of each length, in no figure.",
+    )
+    add(
+        "--pause",
+        0.0,
+        not_negative,
+        "<seconds>",
+        "latency-table: wait between an answer and the next request, so that what a server does "
+        "after an answer is not in the latency of the target that is asked next.",
     )
     add("--seed", 0, int, "<n>", "Seed of all that is random. Defaults to 0.")
     add(

@@ -114,7 +114,7 @@ class _Target:
         self.requests = 0
         self.outcomes: Counter[str] = Counter()
         self.lost = ""
-        self.notes: list[str] = []
+        self.notes = [target.note] if target.note else []
         self.failures: list[str] = []
         self.rows: dict[str, _Row] = defaultdict(_Row)
         self.seconds: dict[str, float] = defaultdict(float)

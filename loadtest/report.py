@@ -19,6 +19,8 @@ from loadtest.tables import (
 from loadtest.verdict import best_step
 
 TABLE = "latency-table"
+EXPECTED_MS = 1.0
+"""What the client costs at most, in the median, on an idle machine."""
 
 _METHODS = {
     TABLE: "{requests_per_length} sequential random requests per sequence length and target, after "
@@ -168,9 +170,16 @@ def _best_lines(result: Result) -> list[str]:
 
 def _overhead(result: Result) -> list[str]:
     rows = [[protocol, *stats_cells(stats)] for protocol, stats in result.overhead.items()]
-    return [
+    slow = [name for name, stats in result.overhead.items() if stats.p50 >= EXPECTED_MS]
+    parts = [
         "## What the client itself costs",
         "One user's latency against a local server that answers at once: the client, the loopback "
         "and that server's own time, which are in every latency above.",
         markdown_table(["protocol", *STATS], rows),
     ]
+    if slow:
+        parts.append(
+            f"Over {' and '.join(slow)} its median is not below {EXPECTED_MS:g} ms, as it is on an "
+            "idle machine: something else took the client's CPU, and is in the latencies too."
+        )
+    return parts

@@ -14,7 +14,10 @@ from loadtest.options import PROTOCOLS, Options
 
 @dataclass(frozen=True)
 class Target:
-    """One model at one address; `max_length` in tokens, 0 and empty texts for "not given"."""
+    """One model at one address; `max_length` in tokens, 0 and empty texts for "not given".
+
+    `note` is what a reader of its figures should know.
+    """
 
     name: str
     host: str
@@ -24,6 +27,7 @@ class Target:
     token: str = ""
     tokenizer: str = ""
     max_length: int = 0
+    note: str = ""
 
 
 _KEYS = {field.name for field in fields(Target)} | {"token_env"}

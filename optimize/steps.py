@@ -157,7 +157,9 @@ class StepBuilder:
         recipe, config = self._recipe, checkpoint.config
         family = family_of(config)
         folder = self._folder(name, checkpoint.folder)
-        save_file(_halved(state) if recipe.half else state, folder / MODEL_FILES["torch"])
+        stored = _halved(state) if recipe.half else state
+        # Older versions of transformers load no file that does not name its framework.
+        save_file(stored, folder / MODEL_FILES["torch"], metadata={"format": "pt"})
         spec = ArtifactSpec(
             format="torch",
             name=recipe.name,

@@ -14,7 +14,9 @@ from demo.__main__ import parser as demo_parser
 from demo.local import parser as local_parser
 from demo.page.edge import MOST_BYTES
 from demo.page.examples import MOST_QUESTION, MOST_TEXT
+from loadtest.deployments import NAMES
 from loadtest.errors import RequestError
+from loadtest.local import add_local_options
 from loadtest.options import PROTOCOLS, SCENARIOS
 from loadtest.targets import targets_of
 from optimize.verbs.parser import parser as optimize_parser
@@ -88,6 +90,20 @@ def test_every_option_of_the_load_test():
         if action.default and not isinstance(action.default, bool):
             shown = action.default if isinstance(action.default, str) else f"{action.default:g}"
             assert default.strip() == shown
+
+
+def test_every_option_and_deployment_of_the_local_comparison():
+    parser = argparse.ArgumentParser(add_help=False)
+    add_local_options(parser)
+    (section,) = re.findall(
+        r"^## Every deployment on one machine\n(.*?)^## ", LOADTEST, re.MULTILINE | re.DOTALL
+    )
+    for action in parser._actions:
+        (flag,) = action.option_strings
+        assert f"`{flag}`" in section
+        if isinstance(action.default, float):
+            assert f"`{flag}` ({action.default:g})" in section
+    assert re.findall(r"^\| `([\w-]+)` \|", section, re.MULTILINE) == list(NAMES)
 
 
 def test_every_scenario_protocol_and_outcome_of_the_load_test():

@@ -89,6 +89,8 @@ def rollout_command(namespace: str, *arguments: str) -> list[str]:
 def locust_options(results: Path) -> list[str]:
     """A short run of the load test."""
     few = ["--lengths", "8,64", "--requests-per-length", "5", "--warmup", "1"]
+    # Wide bounds, as a cluster's machines are not known; a broken one fails the command.
+    few += ["--max-p99", "5000", "--min-rate", "0.2", "--max-error-rate", "0"]
     return [*few, "--target-name", "cluster", "--results", str(results)]
 
 

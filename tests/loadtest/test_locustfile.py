@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import signal
 import subprocess
@@ -74,6 +75,31 @@ def test_good_run(server: QAServer, tmp_path: Path) -> None:
     stats = json.loads((tmp_path / "stats.json").read_text(encoding="utf-8"))
     counts = {entry["name"]: entry["num_requests"] for entry in stats}
     assert counts == {"8 tokens": 5, "16 tokens": 5}
+
+
+@pytest.mark.parametrize(
+    ("bound", "said"),
+    [(("--max-p99", "0.001"), "at most 0.001"), (("--min-rate", "1e6"), "at least 1e+06")],
+)
+def test_bounds_of_the_table(
+    server: QAServer, tmp_path: Path, bound: tuple[str, str], said: str
+) -> None:
+    done = run(table(server.url, "--headless", "--target-name", "qa", *bound), tmp_path)
+    assert done.returncode == 1
+    lines = error_lines(done)
+    assert [line.split(":")[1:3] for line in lines] == [[" qa", " 8 tokens"], [" qa", " 16 tokens"]]
+    assert all(line.endswith(said) for line in lines)
+
+
+def test_a_pause_between_requests(server: QAServer, tmp_path: Path) -> None:
+    options = ("--headless", "--results-dir", "results", "--no-overhead", "--pause", "0.05")
+    done = run(table(server.url, *options), tmp_path)
+    assert done.returncode == 0, done.stderr
+    lines = list(csv.DictReader((tmp_path / "results" / "requests.csv").read_text().splitlines()))
+    times = [float(line["at"]) for line in lines]
+    assert len(times) == 14
+    # The clock that tells when they were due is another than the one that waits.
+    assert all(after - before >= 0.045 for before, after in itertools.pairwise(times))
 
 
 def test_options_come_from_the_environment_too(server: QAServer, tmp_path: Path) -> None:

@@ -133,6 +133,13 @@ def test_the_report_has_the_guide_s_tables() -> None:
     assert "**Passed.**" in text
 
 
+@pytest.mark.parametrize(("median", "explained"), [(0.99, False), (1.0, True)])
+def test_a_client_that_costs_much_is_explained(median: float, explained: bool) -> None:
+    costs = {"v2": Stats(median, 0.1, median, 2.0, 2.0, 2.0), "v1": Stats(0.1, 0, 0.1, 1, 1, 1)}
+    text = report(replace(a_result(a_table("a", BASELINE)), overhead=costs))
+    assert ("Over v2 its median is not below 1 ms" in text) == explained
+
+
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_every_scenario_has_a_report(scenario: str) -> None:
     rows = [a_row("1 user", 5.0), a_row("spike", None)]
