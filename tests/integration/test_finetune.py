@@ -223,6 +223,21 @@ def test_two_at_once_are_refused(given, tmp_path, capsys):
     assert main(command(given, tmp_path / "out", "--epochs", "1")) == 0
 
 
+def test_a_weight_that_half_precision_does_not_hold_is_named(given, tmp_path, capsys):
+    def enlarge(model):
+        with torch.no_grad():
+            model.bert.embeddings.word_embeddings.weight[-1] = 1e5
+
+    sources.write("bert", tmp_path / "large", change=enlarge)
+    shutil.copy(given / "teacher" / "tokenizer.json", tmp_path / "large")
+    arguments = command(given, tmp_path / "out", "--epochs", "0.1", "--half")
+    arguments[arguments.index("--model") + 1] = str(tmp_path / "large")
+    assert main(arguments) == 1
+    said = "bert.embeddings.word_embeddings.weight is too large for half precision"
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
