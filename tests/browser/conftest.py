@@ -21,7 +21,9 @@ WIDTHS = {"desktop": (1280, 900), "phone": (390, 844)}
 SECONDS = 60_000  # milliseconds that anything may take
 
 
-@pytest.fixture(scope="session")
+# Not for the session: while Playwright runs it holds the event loop of the thread, and no test
+# of another folder could run its own.
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[object]:
     """Debian's Chromium, driven by Playwright; skips where either is absent."""
     playwright = pytest.importorskip("playwright.sync_api", reason="there is no playwright")

@@ -1,17 +1,16 @@
 """An answer does not depend on who runs in the same batch."""
 
-from pathlib import Path
-
 import pytest
 
 from optimize import squad
 from optimize.evaluate import predict
 from predictor.engine import Engine
+from tests.conftest import ROOT
 
 
 @pytest.fixture(scope="module")
-def examples(checkpoint):
-    return squad.read(Path(checkpoint).parent / "data" / "questions.json")
+def examples():
+    return squad.read(ROOT / "demo" / "data" / "questions.json")
 
 
 def test_fp32_answers_are_the_same_in_any_company(fp32, examples):

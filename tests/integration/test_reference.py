@@ -14,6 +14,7 @@ import torch
 from transformers import AutoModelForQuestionAnswering, AutoTokenizer
 
 from optimize import squad
+from tests.conftest import ROOT
 
 NEAR_TIE = 1e-4
 QUESTIONS = 200
@@ -116,7 +117,7 @@ def test_real_questions(server, checkpoint, squad2_dev):
 
 
 def test_embedded_questions_and_a_long_context(server, checkpoint):
-    examples = squad.read(Path(checkpoint).parent / "data" / "questions.json")[::10]
+    examples = squad.read(ROOT / "demo" / "data" / "questions.json")[::10]
     long = " ".join(dict.fromkeys(example.context for example in examples))
     examples += [
         squad.Example(f"long-{e.id}", e.title, e.question, long, e.answers) for e in examples[:4]
