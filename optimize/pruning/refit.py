@@ -35,7 +35,7 @@ def refit(
     """Fits the projections of every layer of a pruned model, in place.
 
     Args:
-        pruned: The compacted model, in evaluation mode.
+        pruned: The compacted model, in evaluation mode; its projections have biases.
         dense: The model that it was.
         family: Of both.
         layers: How many both have.
@@ -164,14 +164,11 @@ class _Fit:
 
     def solve(self) -> None:
         linear = self._linear
-        biased = linear.bias is not None
-        bias = linear.bias if biased else linear.weight.new_zeros(len(linear.weight))
-        before = torch.cat([linear.weight, bias[:, None]], 1).double()
+        before = torch.cat([linear.weight, linear.bias[:, None]], 1).double()
         ridge = RIDGE * self._inputs.diagonal().mean()
         system = self._inputs.clone()
         system.diagonal()[:] += ridge
         found = torch.linalg.solve(system, (self._targets + ridge * before).T).T
         found = found.to(linear.weight.dtype)
         linear.weight.copy_(found[:, :-1])
-        if biased:
-            linear.bias.copy_(found[:, -1])
+        linear.bias.copy_(found[:, -1])
