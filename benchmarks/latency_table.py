@@ -26,7 +26,7 @@ from benchmarks.artifact import ROOT
 from benchmarks.output import say
 from benchmarks.processes import exit_on_signals
 from optimize import checkpoint
-from optimize.errors import SourceError
+from optimize.errors import OptimizeError
 from optimize.pruning import latency_table
 from optimize.pruning.costs import sizes
 from optimize.report import table
@@ -43,12 +43,12 @@ def main(argv: list[str] | None = None) -> int:
     exit_on_signals()
     try:
         config = checkpoint.read_config(arguments.model)
-    except SourceError as why:
+        threads = arguments.threads or available_cpus()
+        say(f"{machine.describe()}; {threads} threads, {arguments.length} tokens")
+        predicted, measured = _both(config, arguments, threads)
+    except OptimizeError as why:
         sys.stderr.write(f"benchmarks.latency_table: error: {why}\n")
         return 1
-    threads = arguments.threads or available_cpus()
-    say(f"{machine.describe()}; {threads} threads, {arguments.length} tokens")
-    predicted, measured = _both(config, arguments, threads)
     error = rank_error(predicted, measured)
     rows = [
         [str(place), f"{predicted[place]:.2f}", f"{measured[place]:.2f}"]

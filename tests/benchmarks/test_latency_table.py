@@ -3,7 +3,9 @@
 import pytest
 from transformers import BertConfig
 
-from benchmarks.latency_table import rank_error, shapes
+from benchmarks.latency_table import main, rank_error, shapes
+from optimize.errors import GateFailed
+from optimize.pruning import latency_table
 
 
 def test_the_same_order_has_no_error_whatever_the_unit():
@@ -28,3 +30,16 @@ def test_shapes_are_drawn_within_the_model_and_the_same_for_a_seed():
     assert len(layers) == 150
     assert {layer.heads for layer in layers} == {1, 2, 3, 4}
     assert {layer.feed_forward for layer in layers} == {8, 16, 24, 32, 40, 48}
+
+
+def test_what_cannot_be_measured_is_said_in_a_line(tmp_path, monkeypatch, checkpoint, capsys):
+    assert main(["--model", str(tmp_path / "nowhere")]) == 1
+
+    def fails(*_, **__):
+        raise GateFailed("export: differs")
+
+    monkeypatch.setattr(latency_table, "measure", fails)
+    assert main(["--model", str(checkpoint)]) == 1
+    first, second = capsys.readouterr().err.splitlines()
+    assert "nowhere" in first
+    assert second == "benchmarks.latency_table: error: export: differs"
