@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from demo import building
 from loadtest import deployments as known
 from loadtest.__main__ import main
-from loadtest.artifacts import Artifacts
+from loadtest.artifacts import BASELINE, EMBEDDED, MODEL, Artifacts
 from loadtest.deployments import NAMES, Deployment, LeftOut, deployments
 from tests.loadtest.qa_server import ROOT
 
@@ -50,6 +51,16 @@ def test_every_name_is_a_deployment_or_has_a_reason(made: Made) -> None:
         else:
             assert one.note
             assert one.peer == (name in (known.TRANSFORMERS, known.OPTIMUM, known.MLSERVER))
+
+
+def test_the_embedded_checkpoints_are_built_as_the_demo_builds_them() -> None:
+    options = dict(zip(EMBEDDED[::2], EMBEDDED[1::2], strict=True))
+    assert options == {
+        "--dataset": str(building.QUESTIONS),
+        "--null-threshold": building.NULL_THRESHOLD,
+        "--max-f1-drop": building.MAX_F1_DROP,
+    }
+    assert tuple(building.CHECKPOINTS / n for n in ("pruned", "baseline")) == (MODEL, BASELINE)
 
 
 def test_only_the_binding_differs(made: Made) -> None:
