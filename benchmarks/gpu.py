@@ -33,8 +33,9 @@ from tempfile import TemporaryDirectory
 import torch
 
 from benchmarks import gpu_checks, gpu_models
-from benchmarks.gpu_models import EMBEDDED, Built
+from benchmarks.gpu_models import Built
 from benchmarks.gpu_report import ModelFigures, Results
+from benchmarks.workload import QUESTIONS
 from optimize import benchmark
 from optimize.errors import OptimizeError
 from optimize.recipe import SEQUENCE_LENGTHS
@@ -45,7 +46,6 @@ from predictor.session import CUDA, choose_provider
 
 logger = logging.getLogger("benchmarks.gpu")
 
-QUESTIONS = EMBEDDED.parent / "data" / "questions.json"
 MODELS = ("embedded", "bert-large", "bert-large-compacted")
 QUICK_MODELS = ("embedded", "tiny", "tiny-compacted")
 
