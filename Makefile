@@ -44,8 +44,9 @@ demo: install  ## The whole path: optimize, serve, ask and load-test the embedde
 demo-ui: install  ## The embedded models side by side in a browser: prints the page's address
 	$(BIN)/python -m demo.local
 
+# Two at a time: many wait for a server or run on one core. A file's tests share what they start.
 test: install  ## All tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-unit: install  ## The tests that start no server
 	$(BIN)/python -m pytest -m "not integration"
