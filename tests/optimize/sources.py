@@ -1,11 +1,12 @@
-"""Checkpoints of every family: random weights, and a tokenizer trained on the parity questions."""
+"""Checkpoints of every family: random weights, and a tokenizer for the parity questions."""
 
 from __future__ import annotations
+
+from collections import Counter
 
 import torch
 from tokenizers import ByteLevelBPETokenizer, Tokenizer, models, normalizers, pre_tokenizers
 from tokenizers.processors import RobertaProcessing, TemplateProcessing
-from tokenizers.trainers import WordPieceTrainer
 from transformers import (
     BertConfig,
     BertForQuestionAnswering,
@@ -29,6 +30,7 @@ HIDDEN = HEADS * HEAD_SIZE
 # What `mask` leaves of each layer.
 KEPT_HEADS, KEPT_WIDTHS = (4, 1, 3), (48, 16, 40)
 MAX_SEQ_LENGTH = 64
+_VOCABULARY = 200
 
 _SIZES = {
     "hidden_size": HIDDEN,
@@ -139,12 +141,26 @@ def prune(model):
 
 
 def _word_piece(tokenizer_class):
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    trainer = WordPieceTrainer(vocab_size=200, special_tokens=special, show_progress=False)
-    tokenizer.train_from_iterator(TEXTS, trainer)
+    # Not trained: the library's training breaks ties by chance, anew in every process.
+    normalizer = normalizers.BertNormalizer(lowercase=True)
+    pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    words = [
+        word
+        for text in TEXTS
+        for word, _ in pre_tokenizer.pre_tokenize_str(normalizer.normalize_str(text))
+    ]
+    letters = sorted({letter for word in words for letter in word})
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{c}" for c in letters)]
+    counts = Counter(
+        "##" * bool(start) + word[start : start + 3]
+        for word in words
+        for start in range(0, len(word), 3)
+    )
+    frequent = sorted(counts.keys() - {*pieces}, key=lambda piece: (-counts[piece], piece))
+    pieces += frequent[: _VOCABULARY - len(pieces)]
+    vocabulary = {piece: number for number, piece in enumerate(pieces)}
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    tokenizer.normalizer, tokenizer.pre_tokenizer = normalizer, pre_tokenizer
     tokenizer.post_processor = TemplateProcessing(
         single="[CLS] $A [SEP]",
         pair="[CLS] $A [SEP] $B:1 [SEP]:1",

@@ -165,13 +165,16 @@ def test_a_model_that_was_pruned_can_be_pruned_again(tmp_path):
 
 def test_the_same_seed_gives_the_same_model(tmp_path):
     source = checkpoint.load(str(sources.write("bert", tmp_path / "source")))
-    one, same, other = (pruned(source, Bound("density", 0.5), seed=s).compacted for s in (1, 1, 2))
+    bound = Bound("density", 0.5)
+    one, same = (pruned(source, bound, seed=1).compacted for _ in range(2))
     assert one.layers == same.layers
     assert all(torch.equal(one.state[name], same.state[name]) for name in one.state)
+    # Of what another seed draws the same structures may follow, but hardly of each of four.
+    others = [pruned(source, bound, seed=seed).compacted for seed in range(2, 6)]
     assert not all(
-        one.state[name].shape == other.state[name].shape
-        and torch.equal(one.state[name], other.state[name])
-        for name in one.state
+        one.layers == other.layers
+        and all(torch.equal(one.state[name], other.state[name]) for name in one.state)
+        for other in others
     )
 
 
