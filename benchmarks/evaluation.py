@@ -29,9 +29,9 @@ from tempfile import TemporaryDirectory
 from benchmarks.artifact import ROOT, embedded_artifact
 from benchmarks.errors import BenchmarkError
 from benchmarks.output import say
-from benchmarks.processes import exit_on_signals
 from benchmarks.report import as_markdown
 from benchmarks.rounds import Figure, interleave, ratios
+from loadtest.signals import exit_on_signals
 from optimize import evaluate, squad
 from optimize.errors import SourceError
 from optimize.evaluate import CONCURRENCY

@@ -30,8 +30,8 @@ from benchmarks.journey_figures import LENGTHS, Measured, figures
 from benchmarks.journey_processes import run_apart
 from benchmarks.machine import processor
 from benchmarks.output import say
-from benchmarks.processes import exit_on_signals
 from benchmarks.report import as_markdown
+from loadtest.signals import exit_on_signals
 from predictor.cpu import available_cpus
 
 ROUNDS = 12

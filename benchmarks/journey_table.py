@@ -25,8 +25,8 @@ from pydantic import TypeAdapter
 from benchmarks import machine
 from benchmarks.artifact import BASELINE, MAX_F1_DROP, NULL_THRESHOLD, PRUNED, ROOT
 from benchmarks.errors import BenchmarkError
-from benchmarks.processes import exit_on_signals
 from benchmarks.section import Section
+from loadtest.signals import exit_on_signals
 from optimize import charts, squad
 from optimize.errors import SourceError
 from optimize.report import F1_CHART, LATENCY_CHART, Report

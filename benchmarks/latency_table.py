@@ -24,7 +24,7 @@ from typing import Any
 from benchmarks import machine
 from benchmarks.artifact import ROOT
 from benchmarks.output import say
-from benchmarks.processes import exit_on_signals
+from loadtest.signals import exit_on_signals
 from optimize import checkpoint
 from optimize.errors import OptimizeError
 from optimize.pruning import latency_table

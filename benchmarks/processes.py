@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import http.client
 import os
-import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +14,7 @@ from pathlib import Path
 
 from benchmarks.errors import BenchmarkError
 from demo.servers import HOST, stop
+from loadtest.servers import free_ports
 
 START_SECONDS = 120
 READY_PATH = "/v2/models/qa/ready"
@@ -132,21 +131,6 @@ def predictor(folder: Path, settings: Mapping[str, object]) -> list[str]:
     """The arguments after `python` of a predictor on loopback, REST alone unless `enable_grpc`."""
     flags = {"model_dir": folder, "host": HOST, "enable_grpc": "false"} | dict(settings)
     return ["-m", "predictor", *(text for n, v in flags.items() for text in (f"--{n}", str(v)))]
-
-
-def exit_on_signals() -> None:
-    """Makes SIGTERM and SIGHUP end this process as an exit does: what it started is stopped."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda received, _: sys.exit(128 + received))
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on now."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for taken in sockets:
-            taken.bind((HOST, 0))
-        return [taken.getsockname()[1] for taken in sockets]
 
 
 def _start(name: str, command: Sequence[str], log: Path, grpc: bool) -> ServerProcess:

@@ -20,7 +20,6 @@ from tempfile import TemporaryDirectory
 from benchmarks import machine, pruning_charts
 from benchmarks.artifact import ROOT
 from benchmarks.errors import BenchmarkError
-from benchmarks.processes import exit_on_signals
 from benchmarks.pruning_charts import DENSITY_CHART, LATENCY_CHART
 from benchmarks.pruning_study import (
     LENGTH,
@@ -33,6 +32,7 @@ from benchmarks.pruning_study import (
     measure,
 )
 from benchmarks.section import Section
+from loadtest.signals import exit_on_signals
 from optimize.errors import OptimizeError
 from optimize.report import table
 from optimize.squad import Scores

@@ -31,10 +31,11 @@ from benchmarks.artifact import embedded_artifact
 from benchmarks.errors import BenchmarkError
 from benchmarks.figures import FIGURES
 from benchmarks.output import say
-from benchmarks.processes import Cores, exit_on_signals, pinned
+from benchmarks.processes import Cores, pinned
 from benchmarks.report import as_json, as_markdown
 from benchmarks.rounds import Figure
 from benchmarks.setting import QUICK, Setting, Sizes
+from loadtest.signals import exit_on_signals
 
 
 def main(argv: list[str] | None = None) -> int:

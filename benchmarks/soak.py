@@ -27,7 +27,7 @@ from benchmarks.errors import BenchmarkError
 from benchmarks.output import say
 from benchmarks.overload import Overload
 from benchmarks.prober import Probes, probing
-from benchmarks.processes import Cores, ServerProcess, exit_on_signals, pinned, predictor, running
+from benchmarks.processes import Cores, ServerProcess, pinned, predictor, running
 from benchmarks.senders import Sender
 from benchmarks.traffic import MAX_QUEUE_TOKENS, MAX_REQUEST_BYTES, PROTOCOLS, Traffic
 from benchmarks.verdict import (
@@ -41,6 +41,7 @@ from benchmarks.verdict import (
     check_statuses,
     status_table,
 )
+from loadtest.signals import exit_on_signals
 from predictor.feature_queue import BATCHES_AHEAD
 from predictor.session import cpu_batch_tokens
 

@@ -23,7 +23,6 @@ from benchmarks.errors import BenchmarkError
 from benchmarks.journey import SHAPES
 from benchmarks.journey_processes import run_apart
 from benchmarks.output import say
-from benchmarks.processes import exit_on_signals
 from benchmarks.section import Section
 from benchmarks.tables_text import Measured, page, readme_part
 from loadtest.artifacts import BASELINE, MODEL
@@ -34,6 +33,7 @@ from loadtest.option_values import at_least, lengths, positive
 from loadtest.options import DEFAULT_LENGTHS
 from loadtest.output import SUMMARY
 from loadtest.results import read_result, write_text
+from loadtest.signals import exit_on_signals
 
 SECTION = Section("tables")
 BUILD = ROOT / "build" / "tables"

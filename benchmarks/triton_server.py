@@ -22,8 +22,9 @@ from pathlib import Path
 
 from benchmarks.artifact import ROOT
 from benchmarks.errors import BenchmarkError
-from benchmarks.processes import ServerProcess, free_ports, wait_ready
+from benchmarks.processes import ServerProcess, wait_ready
 from demo.servers import HOST, stop
+from loadtest.servers import free_ports
 from optimize.triton import CONFIG_FILE
 from predictor.cpu import available_cpus
 

@@ -21,7 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from demo.servers import DemoError, free_ports, stop
+from demo.servers import DemoError, stop
+from loadtest.servers import free_ports
 
 ROOT = Path(__file__).resolve().parent.parent
 GUIDE = ROOT / "docs" / "guide.md"

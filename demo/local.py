@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +13,7 @@ from demo.app import HOST, PORT, port, serve
 from demo.building import ROOT, CommandError, optimize
 from demo.servers import DemoError, running
 from loadtest.errors import LoadTestError
+from loadtest.signals import exit_on_signals
 from predictor.artifact import SPEC_FILE
 from predictor.cpu import available_cpus
 
@@ -94,8 +94,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Runs the command line; returns the exit status."""
     arguments = parser().parse_args(argv)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda received, _: sys.exit(128 + received))
+    exit_on_signals()
     try:
         run(arguments.output.resolve(), arguments.port)
     except (DemoError, LoadTestError, OSError) as error:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +12,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from loadtest.servers import free_ports
 
 HOST = "127.0.0.1"
 START_SECONDS = 120
@@ -122,12 +123,3 @@ def _wait_ready(server: Server) -> None:
                 return
         time.sleep(0.2)
     raise DemoError(f"the {server.name} predictor is not ready after {START_SECONDS} s")
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports of the loopback interface that nobody listens on now."""
-    with contextlib.ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind((HOST, 0))
-        return [probe.getsockname()[1] for probe in probes]

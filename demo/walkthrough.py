@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-import signal
 import sys
 import time
 from pathlib import Path
 
 from demo.building import ROOT, optimize, run
 from demo.servers import DemoError, Server, running
+from loadtest.signals import exit_on_signals
 
 QUESTION = "Who worked a little bit harder?"
 CONTEXT = (
@@ -35,8 +35,7 @@ def main(argv: list[str] | None = None) -> int:
         "--requests-per-length", type=int, default=10, help="of each load test (default: 10)"
     )
     arguments = parser.parse_args(argv)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda received, _: sys.exit(128 + received))
+    exit_on_signals()
     started = time.monotonic()
     try:
         _walk(arguments.output.resolve(), arguments.requests_per_length)

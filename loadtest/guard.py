@@ -13,6 +13,8 @@ import subprocess
 import sys
 import time
 
+from loadtest.signals import exit_on_signals
+
 STOP_SECONDS = 20.0
 _LOOK_SECONDS = 0.05
 
@@ -21,8 +23,7 @@ def main(command: list[str]) -> int:
     """Runs the command; returns its exit status, that of a shell where a signal ended it."""
     # A session of its own: what a terminal sends reaches it through its guard alone.
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
-    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
-        signal.signal(number, lambda received, _: sys.exit(128 + received))
+    exit_on_signals(signal.SIGINT)
     try:
         ended = os.pidfd_open(process.pid)
         select.select([sys.stdin, ended], [], [])

@@ -5,7 +5,6 @@ import contextlib
 import http.client
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -21,6 +20,7 @@ from loadtest.errors import LoadTestError, OptionError
 from loadtest.option_values import positive
 from loadtest.results import write_text
 from loadtest.servers import HOST, ROOT, START_SECONDS, Server, ServerError, Servers, running
+from loadtest.signals import exit_on_signals
 
 DEPLOYMENTS_FILE, REPORT_FILE = "deployments.json", "report.md"
 # What a server's threads do after an answer must not be in the latency of who is asked next.
@@ -66,8 +66,7 @@ def run(arguments: Sequence[str]) -> int:
     add_local_options(parser)
     parser.add_argument("--results-dir", type=Path, default=os.environ.get("LOADTEST_RESULTS_DIR"))
     own, others = parser.parse_known_args(arguments)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda received, _: sys.exit(128 + received))
+    exit_on_signals()
     if any(other.split("=")[0] in ("--targets", "--target-name") for other in others):
         parser.error("the targets are its own: --deployments chooses among them")
     deadline = time.monotonic() + 60 * own.max_minutes

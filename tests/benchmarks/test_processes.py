@@ -70,7 +70,8 @@ def test_the_predictor_is_asked_for_by_its_flags(tmp_path):
 PARENT = f"""
 import sys, time
 from pathlib import Path
-from benchmarks.processes import Cores, exit_on_signals, running
+from benchmarks.processes import Cores, running
+from loadtest.signals import exit_on_signals
 exit_on_signals()
 with running({{"small": ["-c", {SERVER!r}]}}, Cores.pick().server, Path(sys.argv[1])) as servers:
     print(servers["small"].process.pid, flush=True)

@@ -8,9 +8,9 @@ import pytest
 
 from benchmarks.load import http_request
 from benchmarks.prober import PATHS, probing
-from benchmarks.processes import free_ports
 from benchmarks.senders import HUNG_UP, NO_ANSWER, Sender
 from benchmarks.traffic import MAX_QUEUE_TOKENS, MAX_REQUEST_BYTES, PROTOCOLS, Shot, Traffic
+from loadtest.servers import free_ports
 
 KINDS = {
     "valid", "many-questions", "many-windows", "short-timeout", "invalid", "huge-body",
