@@ -9,14 +9,10 @@ from pathlib import Path
 from tokenizers import Tokenizer
 
 from benchmarks.errors import BenchmarkError
+from demo.building import BASELINE, NULL_THRESHOLD
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build" / "bench"
-BASELINE, PRUNED = (ROOT / "demo" / "checkpoint" / name for name in ("baseline", "pruned"))
-# The checkpoints refuse too readily at 0; see demo/checkpoint/baseline/README.md.
-NULL_THRESHOLD = "-4"
-# As the demo does it: of its 200 questions each is half a point.
-MAX_F1_DROP = "3"
 
 
 def embedded_artifact(precision: str = "fp32") -> Path:

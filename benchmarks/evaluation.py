@@ -31,6 +31,7 @@ from benchmarks.errors import BenchmarkError
 from benchmarks.output import say
 from benchmarks.report import as_markdown
 from benchmarks.rounds import Figure, interleave, ratios
+from demo.building import QUESTIONS
 from loadtest.signals import exit_on_signals
 from optimize import evaluate, squad
 from optimize.errors import SourceError
@@ -178,7 +179,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "--dataset", type=Path, metavar="FILE", default=ROOT / "demo" / "data" / "questions.json",
+        "--dataset", type=Path, metavar="FILE", default=QUESTIONS,
         help="SQuAD file; default: the demo's questions",
     )  # fmt: skip
     parser.add_argument("--questions", type=int, default=1000, help="how many; default: 1000")

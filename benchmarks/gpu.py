@@ -35,7 +35,7 @@ import torch
 from benchmarks import gpu_checks, gpu_models
 from benchmarks.gpu_models import Built
 from benchmarks.gpu_report import ModelFigures, Results
-from benchmarks.workload import QUESTIONS
+from demo.building import QUESTIONS
 from optimize import benchmark
 from optimize.errors import OptimizeError
 from optimize.recipe import SEQUENCE_LENGTHS

@@ -23,9 +23,10 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from benchmarks import machine
-from benchmarks.artifact import BASELINE, MAX_F1_DROP, NULL_THRESHOLD, PRUNED, ROOT
+from benchmarks.artifact import ROOT
 from benchmarks.errors import BenchmarkError
 from benchmarks.section import Section
+from demo.building import BASELINE, MAX_F1_DROP, NULL_THRESHOLD, PRUNED, QUESTIONS
 from loadtest.signals import exit_on_signals
 from optimize import charts, squad
 from optimize.errors import SourceError
@@ -116,15 +117,8 @@ def _built(arguments: argparse.Namespace, scratch: Path) -> Report:
         if shared := squad.shared(squad.read(arguments.dataset), train):
             raise BenchmarkError(f"--train-data holds {shared} of the questions of --dataset")
     command = ["build", "--model", str(PRUNED), "--baseline", str(BASELINE)]
-    command += ["--dataset", str(ROOT / "demo" / "data" / "questions.json")]
-    command += [
-        "--null-threshold",
-        NULL_THRESHOLD,
-        "--max-f1-drop",
-        MAX_F1_DROP,
-        "--output",
-        str(scratch / "root"),
-    ]
+    command += ["--dataset", str(QUESTIONS), "--output", str(scratch / "root")]
+    command += ["--null-threshold", NULL_THRESHOLD, "--max-f1-drop", MAX_F1_DROP]
     command += ["--keep-steps", str(scratch / "steps"), "--sequence-lengths", LENGTHS]
     command += ["--rounds", str(arguments.rounds)]
     if arguments.train_data:

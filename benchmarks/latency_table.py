@@ -22,8 +22,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from benchmarks import machine
-from benchmarks.artifact import ROOT
 from benchmarks.output import say
+from demo.building import BASELINE
 from loadtest.signals import exit_on_signals
 from optimize import checkpoint
 from optimize.errors import OptimizeError
@@ -120,7 +120,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "--model", type=Path, default=ROOT / "demo" / "checkpoint" / "baseline",
+        "--model", type=Path, default=BASELINE,
         help="checkpoint whose sizes are meant (default: the embedded one)",
     )  # fmt: skip
     parser.add_argument("--length", type=int, default=384, help="tokens (default: 384)")

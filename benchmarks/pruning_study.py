@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.artifact import BASELINE, NULL_THRESHOLD, PRUNED
 from benchmarks.errors import BenchmarkError
 from benchmarks.output import say
+from demo.building import BASELINE, NULL_THRESHOLD, PRUNED
 from optimize import benchmark, checkpoint, evaluate, parity, squad
 from optimize.benchmark import BURN_IN_ROUNDS, Latency
 from optimize.progress import Progress

@@ -11,16 +11,15 @@ import itertools
 import json
 import random
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 from tokenizers import Tokenizer
 
 from benchmarks.load import http_request
+from demo.building import QUESTIONS
 from loadtest.squad import LEAST_TOKENS, MOST_TOKENS, draw_length
 from predictor.types import Question
 
-QUESTIONS = Path(__file__).resolve().parent.parent / "demo" / "data" / "questions.json"
 INFER_PATH = "/v2/models/qa/infer"
 # [CLS] question [SEP] context [SEP]
 _SPECIAL = 3

@@ -10,7 +10,7 @@ from pathlib import Path
 from demo.servers import DemoError, stop
 
 ROOT = Path(__file__).resolve().parent.parent
-CHECKPOINTS = ROOT / "demo" / "checkpoint"
+BASELINE, PRUNED = (ROOT / "demo" / "checkpoint" / name for name in ("baseline", "pruned"))
 QUESTIONS = ROOT / "demo" / "data" / "questions.json"
 # The checkpoints refuse too readily at 0; see demo/checkpoint/baseline/README.md.
 NULL_THRESHOLD = "-4"
@@ -38,8 +38,8 @@ def optimize(output: Path, *more: str) -> None:
     Raises:
         CommandError: With status 2 where another build is published there.
     """
-    run("optimize", "build", "--model", str(CHECKPOINTS / "pruned"),
-        "--baseline", str(CHECKPOINTS / "baseline"), "--dataset", str(QUESTIONS),
+    run("optimize", "build", "--model", str(PRUNED),
+        "--baseline", str(BASELINE), "--dataset", str(QUESTIONS),
         "--null-threshold", NULL_THRESHOLD, "--max-f1-drop", MAX_F1_DROP,
         "--output", str(output), *more,
         stdout=subprocess.DEVNULL)  # fmt: skip

@@ -60,7 +60,7 @@ def test_the_embedded_checkpoints_are_built_as_the_demo_builds_them() -> None:
         "--null-threshold": building.NULL_THRESHOLD,
         "--max-f1-drop": building.MAX_F1_DROP,
     }
-    assert tuple(building.CHECKPOINTS / n for n in ("pruned", "baseline")) == (MODEL, BASELINE)
+    assert (building.PRUNED, building.BASELINE) == (MODEL, BASELINE)
 
 
 def test_only_the_binding_differs(made: Made) -> None:
