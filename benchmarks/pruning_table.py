@@ -36,7 +36,7 @@ from loadtest.signals import exit_on_signals
 from optimize.errors import OptimizeError
 from optimize.report import table
 from optimize.squad import Scores
-from optimize.verbs.options import positive
+from optimize.verbs.values import positive
 from predictor.cpu import available_cpus
 from predictor.errors import PredictorError
 

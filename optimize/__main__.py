@@ -8,6 +8,7 @@ import signal
 import sys
 from types import FrameType
 
+from optimize.verbs.dependence import unmet
 from optimize.verbs.parser import parser
 
 
@@ -15,8 +16,8 @@ def main(argv: list[str] | None = None) -> int:
     """Runs a verb; returns the exit status: 0, or that of the error (see `errors`)."""
     whole = parser()
     arguments = whole.parse_args(argv)
-    if vars(arguments).get("triton_instances", 1) != 1 and not arguments.triton:
-        whole.error("--triton-instances needs --triton")
+    if problem := unmet(arguments):
+        whole.error(problem)
     logging.basicConfig(
         level=logging.WARNING,
         stream=sys.stderr,

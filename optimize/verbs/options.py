@@ -1,96 +1,23 @@
-"""Types of option values and the options that several verbs have; imports nothing heavy."""
+"""The options that several verbs have; imports nothing heavy."""
 
 from __future__ import annotations
 
 import argparse
-import math
-from collections.abc import Callable
 from pathlib import Path
 
 from optimize.pruning.bound import Bound, Kind
 from optimize.training.settings import MovementSettings, TrainingSettings
-
-
-class Help(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
-    """Keeps the lines of examples, and adds defaults that say something."""
-
-    def _get_help_string(self, action: argparse.Action) -> str | None:
-        if action.default in (None, False) or "default" in (action.help or ""):
-            return action.help
-        return super()._get_help_string(action)
-
-
-def positive(text: str) -> int:
-    """A whole number from 1."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a positive whole number")
-    return int(text)
-
-
-def lengths(text: str) -> tuple[int, ...]:
-    """Positive whole numbers between commas."""
-    return tuple(positive(part.strip()) for part in text.split(","))
-
-
-def threshold(text: str) -> float | None:
-    """A finite number, or `none`."""
-    if text == "none":
-        return None
-    return finite(text)
-
-
-def finite(text: str) -> float:
-    """A number that is neither infinite nor none."""
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a finite number")
-    return number
-
-
-def share(text: str) -> float:
-    """A number above 0, at most 1."""
-    number = finite(text)
-    if not 0 < number <= 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no share above 0, at most 1")
-    return number
-
-
-def fraction(text: str) -> float:
-    """A number from 0 to 1."""
-    number = finite(text)
-    if not 0 <= number <= 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 to 1")
-    return number
-
-
-def not_negative(text: str) -> float:
-    """A finite number from 0."""
-    number = finite(text)
-    if number < 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is below 0")
-    return number
-
-
-def above_zero(text: str) -> float:
-    """A finite number above 0."""
-    number = finite(text)
-    if not number > 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not above 0")
-    return number
-
-
-def between(least: int, most: int) -> Callable[[str], int]:
-    """A whole number within bounds, both included."""
-
-    def whole_number(text: str) -> int:
-        if not text.isdecimal() or not least <= int(text) <= most:
-            raise argparse.ArgumentTypeError(f"{text!r} is no whole number {least} to {most}")
-        return int(text)
-
-    return whole_number
+from optimize.verbs.dependence import needing
+from optimize.verbs.values import (
+    above_zero,
+    between,
+    fraction,
+    lengths,
+    not_negative,
+    positive,
+    share,
+    threshold,
+)
 
 
 def checkpoint_arguments(parser: argparse.ArgumentParser) -> None:
@@ -126,14 +53,20 @@ def unfused_argument(parser: argparse.ArgumentParser) -> None:
 
 def training_arguments(parser: argparse.ArgumentParser) -> None:
     """What int8 is calibrated on."""
+    calibrated = needing("train_data")
     parser.add_argument(
         "--train-data", type=Path, help="SQuAD file of training questions, .json[.gz]"
     )
     parser.add_argument(
-        "--calibration-sample", type=positive, default=100, help="questions to calibrate on"
+        "--calibration-sample",
+        action=calibrated,
+        type=positive,
+        default=100,
+        help="questions to calibrate on",
     )
     parser.add_argument(
-        "--calibration", choices=("minmax", "entropy", "percentile"), default="minmax",
+        "--calibration", action=calibrated, choices=("minmax", "entropy", "percentile"),
+        default="minmax",
         help="how the range of an activation is found",
     )  # fmt: skip
 
@@ -162,12 +95,14 @@ def pruning_arguments(parser: argparse.ArgumentParser, *, required: bool) -> Non
         help="prune until a sequence takes no longer, by a table measured on this machine in fp32",
     )  # fmt: skip
     parser.add_argument(
-        "--prune-length", type=between(8, 512), default=384,
+        "--prune-length", action=needing("prune_to_flops", "target_latency_ms"),
+        type=between(8, 512), default=384,
         help="tokens of that sequence, and of the one whose operations count",
     )  # fmt: skip
     parser.add_argument(
-        "--prune-sample", type=positive, default=500, help="questions of --train-data to prune on"
-    )
+        "--prune-sample", action=needing("prune_to", "prune_to_flops", "target_latency_ms"),
+        type=positive, default=500, help="questions of --train-data to prune on",
+    )  # fmt: skip
 
 
 def bound_of(arguments: argparse.Namespace) -> Bound | None:
@@ -226,16 +161,17 @@ def schedule_arguments(parser: argparse.ArgumentParser) -> None:
 def loss_arguments(parser: argparse.ArgumentParser) -> None:
     """What a model learns from its teacher."""
     defaults = TrainingSettings()
+    taught = needing("teacher")
     parser.add_argument(
-        "--distill-weight", type=fraction, default=defaults.distill_weight,
+        "--distill-weight", action=taught, type=fraction, default=defaults.distill_weight,
         help="of the teacher's logits; the answers have the rest",
     )  # fmt: skip
     parser.add_argument(
-        "--hidden-weight", type=not_negative, default=defaults.hidden_weight,
+        "--hidden-weight", action=taught, type=not_negative, default=defaults.hidden_weight,
         help="of the teacher's hidden states, beside these",
     )  # fmt: skip
     parser.add_argument(
-        "--temperature", type=above_zero, default=defaults.temperature,
+        "--temperature", action=taught, type=above_zero, default=defaults.temperature,
         help="by which logits are divided before they are compared",
     )  # fmt: skip
 
@@ -243,31 +179,36 @@ def loss_arguments(parser: argparse.ArgumentParser) -> None:
 def movement_arguments(parser: argparse.ArgumentParser) -> None:
     """How a model is pruned while it is trained."""
     defaults = MovementSettings()
+    masked = needing("movement")
     parser.add_argument(
         "--movement", action="store_true",
         help="prune meanwhile, by hybrid block movement; the options below are for it",
     )  # fmt: skip
     parser.add_argument(
-        "--regularization", type=not_negative, default=defaults.regularization,
+        "--regularization", action=masked, type=not_negative, default=defaults.regularization,
         help="penalty on what is kept: the more, the sparser",
     )  # fmt: skip
     parser.add_argument(
-        "--final-threshold", type=share, default=defaults.final_threshold,
+        "--final-threshold", action=masked, type=share, default=defaults.final_threshold,
         help="below which a score's sigmoid means zero, in the end",
     )  # fmt: skip
     parser.add_argument(
-        "--block-size", type=positive, default=defaults.block_size,
+        "--block-size", action=masked, type=positive, default=defaults.block_size,
         help="rows and columns of attention's blocks",
     )  # fmt: skip
     parser.add_argument(
-        "--mask-rate", type=above_zero, default=defaults.mask_rate, help="learning rate of scores"
+        "--mask-rate",
+        action=masked,
+        type=above_zero,
+        default=defaults.mask_rate,
+        help="learning rate of scores",
     )
     parser.add_argument(
-        "--hold-start", type=fraction, default=defaults.hold_start,
+        "--hold-start", action=masked, type=fraction, default=defaults.hold_start,
         help="share of the run before the threshold rises",
     )  # fmt: skip
     parser.add_argument(
-        "--hold-end", type=fraction, default=defaults.hold_end,
+        "--hold-end", action=masked, type=fraction, default=defaults.hold_end,
         help="share of the run after it has risen",
     )  # fmt: skip
 
@@ -316,8 +257,9 @@ def publish_arguments(parser: argparse.ArgumentParser) -> None:
         "--triton", action="store_true", help="publish a Triton model repository too"
     )
     parser.add_argument(
-        "--triton-instances", type=positive, default=1, help="of each Triton model, per GPU"
-    )
+        "--triton-instances", action=needing("triton"), type=positive, default=1,
+        help="of each Triton model, per GPU",
+    )  # fmt: skip
 
 
 def threads_argument(parser: argparse.ArgumentParser) -> None:

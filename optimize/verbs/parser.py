@@ -6,7 +6,8 @@ import argparse
 from pathlib import Path
 
 from optimize.verbs import options
-from optimize.verbs.options import between, finite, positive
+from optimize.verbs.dependence import needing
+from optimize.verbs.values import Help, between, finite, positive
 
 _MAKING = "optimize.verbs.making"
 _MEASURING = "optimize.verbs.measuring"
@@ -31,7 +32,7 @@ def parser() -> argparse.ArgumentParser:
             help=text,
             description=f"{text[0].upper()}{text[1:]}.",
             epilog=f"example:\n  python -m optimize {name} {example}",
-            formatter_class=options.Help,
+            formatter_class=Help,
         )
         added.set_defaults(run=run)
         return added
@@ -145,7 +146,9 @@ def parser() -> argparse.ArgumentParser:
 def _build(build: argparse.ArgumentParser) -> None:
     options.checkpoint_arguments(build)
     build.add_argument("--baseline", help="checkpoint to compare with; default: --model itself")
-    build.add_argument("--baseline-revision", help="hub revision of --baseline")
+    build.add_argument(
+        "--baseline-revision", action=needing("baseline"), help="hub revision of --baseline"
+    )
     build.add_argument(
         "--allow-lossy", action="store_true",
         help="remove heads with a zero query or key too, though they still average their values; "
@@ -163,7 +166,7 @@ def _build(build: argparse.ArgumentParser) -> None:
     build.add_argument("--dataset", type=Path, help="SQuAD v2 file for the F1 gate, .json[.gz]")
     options.training_arguments(build)
     build.add_argument(
-        "--choice-sample", type=positive, default=500,
+        "--choice-sample", action=needing("train_data"), type=positive, default=500,
         help="questions of --train-data to choose the int8 variant on, none that calibrate",
     )  # fmt: skip
     build.add_argument(
@@ -223,7 +226,9 @@ def _prune(prune: argparse.ArgumentParser) -> None:
 def _finetune(finetune: argparse.ArgumentParser) -> None:
     options.checkpoint_arguments(finetune)
     finetune.add_argument("--teacher", help="checkpoint whose logits and hidden states are learnt")
-    finetune.add_argument("--teacher-revision", help="hub revision of --teacher")
+    finetune.add_argument(
+        "--teacher-revision", action=needing("teacher"), help="hub revision of --teacher"
+    )
     options.train_data_argument(finetune, required=True)
     _output(finetune)
     options.schedule_arguments(finetune)

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from optimize import publish, triton
-from optimize.__main__ import main
 from optimize.errors import PublishError, WriteError
 from predictor.artifact import load_spec, read_spec
 from tests.optimize.publishers import publish_artifact
@@ -158,11 +157,3 @@ def test_a_damaged_artifact_is_not_spread(put, tmp_path):
     with pytest.raises(WriteError, match=r"model\.onnx"):
         triton.publish(artifact, instances=1)
     assert files(tmp_path / "root" / "triton") == set()
-
-
-@pytest.mark.parametrize("verb", [["build", "--model", "m"], ["publish", "--model-dir", "m"]])
-def test_instances_without_a_repository_are_refused(verb, capsys):
-    with pytest.raises(SystemExit) as left:
-        main([*verb, "--output", "root", "--triton-instances", "2"])
-    assert left.value.code == 2
-    assert "--triton-instances needs --triton" in capsys.readouterr().err
