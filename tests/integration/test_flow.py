@@ -149,13 +149,18 @@ def test_grpc_closes_with_rest_and_signals_lose_nothing(fp32, tmp_path):
 
         # The other channel has no call in flight: nothing but the listener lets its next one in.
         grpc.channel_ready_future(other).result(timeout=30)
+        told = threading.Event()
+        other.subscribe(lambda state: state != grpc.ChannelConnectivity.READY and told.set())
         clients = [threading.Thread(target=client) for client in (rest, infer)]
         for thread in clients:
             thread.start()
         while metric(server, "spanserve_in_flight ") < 2:
             time.sleep(0.01)
+        assert not told.is_set()
         server.process.send_signal(signal.SIGTERM)
         wait_closed(server)
+        # gRPC itself cancels a call that crosses the server's farewell on the way.
+        assert told.wait(10)
         assert outcomes == {}  # both are still in flight
         with pytest.raises(grpc.RpcError) as refused:
             GRPCInferenceServiceStub(other).ModelInfer(request(b"Who?"), timeout=5)
