@@ -8,16 +8,12 @@ import signal
 import sys
 from types import FrameType
 
-from optimize.verbs.dependence import unmet
 from optimize.verbs.parser import parser
 
 
 def main(argv: list[str] | None = None) -> int:
     """Runs a verb; returns the exit status: 0, or that of the error (see `errors`)."""
-    whole = parser()
-    arguments = whole.parse_args(argv)
-    if problem := unmet(arguments):
-        whole.error(problem)
+    arguments = parser().parse_args(argv)
     logging.basicConfig(
         level=logging.WARNING,
         stream=sys.stderr,

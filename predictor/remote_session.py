@@ -62,7 +62,8 @@ _SERVICE_CONFIG = {
                 "initialBackoff": "0.1s",
                 "maxBackoff": "0.1s",
                 "backoffMultiplier": 1,
-                "retryableStatusCodes": ["UNAVAILABLE"],
+                # CANCELLED is what gRPC makes of a call that reaches a server as it closes.
+                "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"],
             },
         }
     ],
@@ -207,7 +208,10 @@ class RemoteSession:
         """What a client is told; the rest is for the log."""
         code = error.code()
         logger.warning("a run failed: %s: %s", self.provider, _described(error))
-        if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.NOT_FOUND):
+        gone = (
+            grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED, grpc.StatusCode.NOT_FOUND,
+        )  # fmt: skip
+        if code in gone:
             # After a while gRPC asks for a name that has no address (a Service without pods) once
             # in two minutes; a new channel asks at once. Nobody else is using the old one.
             self._channel.close()

@@ -1,4 +1,4 @@
-"""Options that mean something only beside another one, and are refused without it."""
+"""Options that mean something only beside other ones, and are refused without them."""
 
 from __future__ import annotations
 
@@ -6,33 +6,55 @@ import argparse
 from collections.abc import Sequence
 from typing import Any
 
+_NOTED = "given_dependent_options"
 
-def needing(*others: str) -> type[argparse.Action]:
-    """An action that stores a value as usual, and notes that one of some options must be given.
+
+class Dependent(argparse.Action):
+    """An option as any other, but for what it needs; see `needing`."""
+
+    needs: tuple[str | tuple[str, ...], ...] = ()
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[Any] | None,
+        option_string: str | None = None,
+    ) -> None:
+        """Stores the value, or True for a flag, and notes that the option was given."""
+        setattr(namespace, self.dest, True if self.nargs == 0 else values)
+        setattr(namespace, _NOTED, [*getattr(namespace, _NOTED, []), self])
+
+
+class VerbParser(argparse.ArgumentParser):
+    """Refuses an option that was given without what it needs, whatever their order."""
+
+    def parse_known_args(  # type: ignore[override]  # two overloads there
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """As argparse's, of which a whole command line's parser calls that of the verb."""
+        found, rest = super().parse_known_args(args, namespace)
+        for option in vars(found).pop(_NOTED, []):
+            if problem := _unmet(option, found):
+                self.error(problem)
+        return found, rest
+
+
+def needing(*needs: str | tuple[str, ...]) -> type[Dependent]:
+    """An action for an option that takes a value and needs others.
 
     Args:
-        others: The names of those options in the namespace.
+        needs: Names in the namespace, each of an option that must be given too; of those in a
+            tuple, one.
     """
-
-    class Needing(argparse.Action):
-        def __call__(
-            self,
-            parser: argparse.ArgumentParser,
-            namespace: argparse.Namespace,
-            values: str | Sequence[Any] | None,
-            option_string: str | None = None,
-        ) -> None:
-            setattr(namespace, self.dest, values)
-            noted = getattr(namespace, "needing", ())
-            namespace.needing = (*noted, (self.option_strings[0], others))
-
-    return Needing
+    return type("Needing", (Dependent,), {"needs": needs})
 
 
-def unmet(arguments: argparse.Namespace) -> str | None:
-    """What is wrong with the first option that was given without what it needs; None: nothing."""
-    for option, others in getattr(arguments, "needing", ()):
-        if all(getattr(arguments, other) in (None, False) for other in others):
-            names = " or ".join("--" + other.replace("_", "-") for other in others)
-            return f"{option} needs {names}"
+def _unmet(option: Dependent, found: argparse.Namespace) -> str | None:
+    for need in option.needs:
+        names = (need,) if isinstance(need, str) else need
+        values = [getattr(found, name) for name in names]
+        if all(value is None or value is False for value in values):
+            flags = " or ".join("--" + name.replace("_", "-") for name in names)
+            return f"{option.option_strings[0]} needs {flags}"
     return None

@@ -73,13 +73,9 @@ def quantize(arguments: argparse.Namespace) -> int:
         fast_gelu=arguments.fast_gelu,
     )
     if arguments.fp16:
-        if variant != Variant() or arguments.train_data:
+        if variant != Variant():
             raise SourceError("--fp16 takes none of int8's options")
         return _fp16(arguments, before)
-    if arguments.dataset:
-        raise SourceError("--dataset is for --fp16; int8 takes --train-data, with --static")
-    if variant.static != bool(arguments.train_data):
-        raise SourceError("--static and --train-data need each other")
     train = squad.read(arguments.train_data) if variant.static else []
     recipe = replace(_recipe(arguments), calibration=arguments.calibration)
 

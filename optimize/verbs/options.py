@@ -19,6 +19,9 @@ from optimize.verbs.values import (
     threshold,
 )
 
+# What `bound_of` reads.
+BOUNDS = ("prune_to", "prune_to_flops", "target_latency_ms")
+
 
 def checkpoint_arguments(parser: argparse.ArgumentParser) -> None:
     """What is read, and how its artifacts are to be served."""
@@ -51,19 +54,14 @@ def unfused_argument(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def training_arguments(parser: argparse.ArgumentParser) -> None:
-    """What int8 is calibrated on."""
+def training_arguments(parser: argparse.ArgumentParser, *needs: str) -> None:
+    """What int8 is calibrated on, where it is; `needs`: options without which it is not."""
     calibrated = needing("train_data")
+    train_data_argument(parser, *needs)
     parser.add_argument(
-        "--train-data", type=Path, help="SQuAD file of training questions, .json[.gz]"
-    )
-    parser.add_argument(
-        "--calibration-sample",
-        action=calibrated,
-        type=positive,
-        default=100,
+        "--calibration-sample", action=calibrated, type=positive, default=100,
         help="questions to calibrate on",
-    )
+    )  # fmt: skip
     parser.add_argument(
         "--calibration", action=calibrated, choices=("minmax", "entropy", "percentile"),
         default="minmax",
@@ -71,10 +69,12 @@ def training_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
-def train_data_argument(parser: argparse.ArgumentParser, *, required: bool = False) -> None:
-    """What is learnt on."""
+def train_data_argument(
+    parser: argparse.ArgumentParser, *needs: str, required: bool = False
+) -> None:
+    """What is learnt on; `needs`: options without which it is not."""
     parser.add_argument(
-        "--train-data", type=Path, required=required,
+        "--train-data", action=needing(*needs), type=Path, required=required,
         help="SQuAD file of training questions, .json[.gz]",
     )  # fmt: skip
 
@@ -82,25 +82,26 @@ def train_data_argument(parser: argparse.ArgumentParser, *, required: bool = Fal
 def pruning_arguments(parser: argparse.ArgumentParser, *, required: bool) -> None:
     """To what a checkpoint is pruned, and on how many questions."""
     bound = parser.add_mutually_exclusive_group(required=required)
+    on_data = needing("train_data")
     bound.add_argument(
-        "--prune-to", type=share, metavar="DENSITY",
+        "--prune-to", action=on_data, type=share, metavar="DENSITY",
         help="prune until this share of the unpruned encoder's linear weights is left",
     )  # fmt: skip
     bound.add_argument(
-        "--prune-to-flops", type=share, metavar="SHARE",
+        "--prune-to-flops", action=on_data, type=share, metavar="SHARE",
         help="prune until this share of the unpruned encoder's operations is left",
     )  # fmt: skip
     bound.add_argument(
-        "--target-latency-ms", type=above_zero, metavar="MS",
+        "--target-latency-ms", action=on_data, type=above_zero, metavar="MS",
         help="prune until a sequence takes no longer, by a table measured on this machine in fp32",
     )  # fmt: skip
     parser.add_argument(
-        "--prune-length", action=needing("prune_to_flops", "target_latency_ms"),
+        "--prune-length", action=needing(("prune_to_flops", "target_latency_ms")),
         type=between(8, 512), default=384,
         help="tokens of that sequence, and of the one whose operations count",
     )  # fmt: skip
     parser.add_argument(
-        "--prune-sample", action=needing("prune_to", "prune_to_flops", "target_latency_ms"),
+        "--prune-sample", action=needing(BOUNDS),
         type=positive, default=500, help="questions of --train-data to prune on",
     )  # fmt: skip
 

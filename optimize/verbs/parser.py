@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from optimize.verbs import options
-from optimize.verbs.dependence import needing
+from optimize.verbs.dependence import VerbParser, needing
 from optimize.verbs.values import Help, between, finite, positive
 
 _MAKING = "optimize.verbs.making"
@@ -24,7 +24,9 @@ def parser() -> argparse.ArgumentParser:
         epilog="`build` is the whole journey; each of its steps is a verb of its own, from folder "
         "to folder.",
     )
-    verbs = whole.add_subparsers(dest="verb", required=True, metavar="verb")
+    verbs = whole.add_subparsers(
+        dest="verb", required=True, metavar="verb", parser_class=VerbParser
+    )
 
     def verb(name: str, run: str, text: str, example: str) -> argparse.ArgumentParser:
         added = verbs.add_parser(
@@ -156,8 +158,9 @@ def _build(build: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     options.pruning_arguments(build, required=False)
     build.add_argument(
-        "--max-pruning-f1-drop", type=finite, default=2.0, help="F1 points that pruning may lose"
-    )
+        "--max-pruning-f1-drop", action=needing(options.BOUNDS, "dataset"), type=finite,
+        default=2.0, help="F1 points that pruning may lose on --dataset",
+    )  # fmt: skip
     options.unfused_argument(build)
     build.add_argument(
         "--precision", choices=("auto", "fp32", "fp16", "int8"), default="auto",
@@ -176,8 +179,9 @@ def _build(build: argparse.ArgumentParser) -> None:
     options.publish_arguments(build)
     options.opset_argument(build)
     build.add_argument(
-        "--max-f1-drop", type=finite, default=1.0, help="F1 points the artifact may lose"
-    )
+        "--max-f1-drop", action=needing(("dataset", "train_data")), type=finite, default=1.0,
+        help="F1 points the artifact may lose",
+    )  # fmt: skip
     build.add_argument(
         "--parity-tolerance", type=finite, default=1e-4, help="relative logit error of fp32 steps"
     )
@@ -210,12 +214,7 @@ def _compact(compact: argparse.ArgumentParser) -> None:
 
 def _prune(prune: argparse.ArgumentParser) -> None:
     options.checkpoint_arguments(prune)
-    prune.add_argument(
-        "--train-data",
-        type=Path,
-        required=True,
-        help="SQuAD file of training questions, .json[.gz]",
-    )
+    options.train_data_argument(prune, required=True)
     options.pruning_arguments(prune, required=True)
     options.half_argument(prune)
     prune.add_argument("--seed", type=between(0, 2**31), default=0, help="of every draw")
@@ -250,15 +249,15 @@ def _quantize(quantize: argparse.ArgumentParser) -> None:
         help="fp16 instead of int8, for GPUs: the artifact's target is cuda",
     )  # fmt: skip
     quantize.add_argument(
-        "--dataset", type=Path,
+        "--dataset", action=needing("fp16"), type=Path,
         help="with --fp16, SQuAD file of questions on which values must stay in its range; "
         "default: built-in ones",
     )  # fmt: skip
     quantize.add_argument(
-        "--static", action="store_true",
+        "--static", action=needing("train_data"), nargs=0, default=False,
         help="int8 with ranges of the activations that --train-data give",
     )  # fmt: skip
-    options.training_arguments(quantize)
+    options.training_arguments(quantize, "static")
     quantize.add_argument(
         "--quantize-embeddings", action="store_true", help="int8 embedding tables too"
     )
@@ -278,15 +277,15 @@ def _verify(verify: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     gate = verify.add_mutually_exclusive_group()
     gate.add_argument(
-        "--parity-tolerance", type=finite,
+        "--parity-tolerance", action=needing("against"), type=finite,
         help="gate on the relative logit error alone; default: the gates of build, fp32: 1e-4",
     )  # fmt: skip
     gate.add_argument(
-        "--min-span-agreement", type=finite,
+        "--min-span-agreement", action=needing("against"), type=finite,
         help="gate on the share of equal answers alone; default: as build, fp16 and int8: 0.85",
     )  # fmt: skip
     verify.add_argument(
-        "--max-f1-drop", type=finite, default=1.0,
+        "--max-f1-drop", action=needing("against", "dataset"), type=finite, default=1.0,
         help="F1 points it may lose on --dataset",
     )  # fmt: skip
     options.threads_argument(verify)

@@ -126,13 +126,10 @@ def test_too_few_training_questions_are_refused_before_the_work(recipe, tmp_path
 def test_the_verb_makes_every_variant_and_refuses_contradictions(recipe, fp32, tmp_path):
     train = ("--train-data", recipe.train_data)
     quantize = ("quantize", "--model-dir", fp32, "--output", tmp_path / "out")
-    for options, message in (
-        (("--static",), "need each other"),
-        (train, "need each other"),
-        (("--fp16", "--keep-head"), "none of int8's options"),
-    ):
-        result = optimize(*quantize, *options)
-        assert (result.returncode, message in one_error_line(result)) == (1, True)
+    for options in (("--keep-head",), ("--static", *train)):
+        result = optimize(*quantize, "--fp16", *options)
+        assert result.returncode == 1
+        assert "none of int8's options" in one_error_line(result)
     assert not (tmp_path / "out").exists()
     every = ("--static", *train, "--quantize-embeddings", "--keep-head", "--fast-gelu")
     result = optimize(*quantize, "--asymmetric", "--calibration", "entropy", *every)

@@ -1,82 +1,111 @@
 """Options that would do nothing without another one are refused before anything is read."""
 
+import argparse
+
 import pytest
 
 from optimize.__main__ import main
-from optimize.verbs.dependence import unmet
+from optimize.verbs.dependence import Dependent
 from optimize.verbs.parser import parser
 
-BUILD = ["build", "--model", "m", "--output", "o"]
-FINETUNE = ["finetune", "--model", "m", "--train-data", "t", "--output", "o"]
-QUANTIZE = ["quantize", "--model-dir", "m", "--output", "o"]
-PUBLISH = ["publish", "--model-dir", "m", "--output", "o"]
-BOUNDS = "--prune-to-flops or --target-latency-ms"
+COMMANDS = {
+    "build": ["--model", "m", "--output", "o"],
+    "prune": ["--model", "m", "--output", "o", "--train-data", "t", "--prune-to", "0.5"],
+    "finetune": ["--model", "m", "--output", "o", "--train-data", "t"],
+    "quantize": ["--model-dir", "m", "--output", "o"],
+    "verify": ["--model-dir", "m"],
+    "publish": ["--model-dir", "m", "--output", "o"],
+}
+LENGTHS = "--prune-to-flops or --target-latency-ms"
+BOUNDS = f"--prune-to or {LENGTHS}"
 
 LONELY = [
-    (BUILD, "--prune-length", "64", BOUNDS),
-    (BUILD, "--prune-sample", "10", f"--prune-to or {BOUNDS}"),
-    (BUILD, "--choice-sample", "10", "--train-data"),
-    (BUILD, "--calibration-sample", "10", "--train-data"),
-    (BUILD, "--calibration", "entropy", "--train-data"),
-    (BUILD, "--baseline-revision", "main", "--baseline"),
-    (BUILD, "--triton-instances", "2", "--triton"),
-    (PUBLISH, "--triton-instances", "2", "--triton"),
-    (QUANTIZE, "--calibration-sample", "10", "--train-data"),
-    (QUANTIZE, "--calibration", "entropy", "--train-data"),
-    (FINETUNE, "--teacher-revision", "main", "--teacher"),
-    (FINETUNE, "--distill-weight", "0.5", "--teacher"),
-    (FINETUNE, "--hidden-weight", "0.5", "--teacher"),
-    (FINETUNE, "--temperature", "3", "--teacher"),
-    (FINETUNE, "--regularization", "5", "--movement"),
-    (FINETUNE, "--final-threshold", "0.2", "--movement"),
-    (FINETUNE, "--block-size", "16", "--movement"),
-    (FINETUNE, "--mask-rate", "0.1", "--movement"),
-    (FINETUNE, "--hold-start", "0.1", "--movement"),
-    (FINETUNE, "--hold-end", "0.1", "--movement"),
-]  # fmt: skip
+    ("build", "--prune-to 0.5", "--train-data"),
+    ("build", "--prune-to-flops 0.5", "--train-data"),
+    ("build", "--target-latency-ms 3", "--train-data"),
+    ("build", "--prune-length 64", LENGTHS),
+    ("build", "--prune-length 64 --prune-to 0.5 --train-data t", LENGTHS),
+    ("build", "--prune-sample 10", BOUNDS),
+    ("build", "--max-pruning-f1-drop 1", BOUNDS),
+    ("build", "--max-pruning-f1-drop 1 --prune-to 0.5 --train-data t", "--dataset"),
+    ("build", "--max-f1-drop 1", "--dataset or --train-data"),
+    ("build", "--choice-sample 10", "--train-data"),
+    ("build", "--calibration-sample 10", "--train-data"),
+    ("build", "--calibration entropy", "--train-data"),
+    ("build", "--baseline-revision main", "--baseline"),
+    ("build", "--triton-instances 2", "--triton"),
+    # A value that is the default, too.
+    ("build", "--triton-instances=1", "--triton"),
+    ("prune", "--prune-length 64", LENGTHS),
+    ("finetune", "--teacher-revision main", "--teacher"),
+    ("finetune", "--distill-weight 0.5", "--teacher"),
+    ("finetune", "--hidden-weight 0.5", "--teacher"),
+    ("finetune", "--temperature 3", "--teacher"),
+    ("finetune", "--regularization 5", "--movement"),
+    ("finetune", "--final-threshold 0.2", "--movement"),
+    ("finetune", "--block-size 16", "--movement"),
+    ("finetune", "--mask-rate 0.1", "--movement"),
+    ("finetune", "--hold-start 0.1", "--movement"),
+    ("finetune", "--hold-end 0.1", "--movement"),
+    ("quantize", "--dataset d", "--fp16"),
+    ("quantize", "--static", "--train-data"),
+    ("quantize", "--train-data t", "--static"),
+    ("quantize", "--calibration-sample 10", "--train-data"),
+    ("quantize", "--calibration entropy", "--train-data"),
+    ("verify", "--parity-tolerance 1", "--against"),
+    ("verify", "--min-span-agreement 1", "--against"),
+    ("verify", "--max-f1-drop 1", "--against"),
+    ("verify", "--max-f1-drop 1 --against a", "--dataset"),
+    ("publish", "--triton-instances 2", "--triton"),
+]
 
 
-@pytest.mark.parametrize(("verb", "option", "value", "needed"), LONELY)
+@pytest.mark.parametrize(("verb", "options", "needed"), LONELY)
 def test_an_option_without_what_it_needs_is_refused(
-    verb: list[str],
-    option: str,
-    value: str,
-    needed: str,
-    capsys: pytest.CaptureFixture[str],
+    verb: str, options: str, needed: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as left:
-        main([*verb, option, value])
+        main([verb, *COMMANDS[verb], *options.split()])
     assert left.value.code == 2
-    assert f"error: {option} needs {needed}\n" in capsys.readouterr().err
-    assert unmet(parser().parse_args(verb)) is None
-
-
-def test_a_value_that_is_the_default_is_refused_too(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        main([*BUILD, "--triton-instances", "1"])
-    assert "--triton-instances needs --triton" in capsys.readouterr().err
+    option = options.replace("=", " ").split()[0]
+    error = capsys.readouterr().err
+    assert f"python -m optimize {verb}: error: {option} needs {needed}\n" in error
 
 
 @pytest.mark.parametrize(
-    "more",
+    ("verb", "options"),
     [
-        ["--prune-to-flops", "0.5", "--prune-length", "64", "--prune-sample", "10"],
-        ["--target-latency-ms", "3", "--prune-length", "64", "--prune-sample", "10"],
-        ["--prune-to", "0.5", "--prune-sample", "10"],
-        ["--train-data", "t", "--choice-sample", "10", "--calibration", "entropy"],
-        ["--triton", "--triton-instances", "2"],
+        ("build", "--prune-to-flops 0.5 --prune-length 64 --prune-sample 10 --train-data t"),
+        ("build", "--train-data t --target-latency-ms 3 --prune-length 64"),
+        ("build", "--prune-to 0.5 --prune-sample 10 --train-data t"),
+        ("build", "--max-pruning-f1-drop 1 --dataset d --train-data t --prune-to 0.5"),
+        ("build", "--max-f1-drop 1 --train-data t"),
+        ("build", "--triton-instances 2 --triton"),
+        ("finetune", "--temperature 3 --teacher t"),
+        ("finetune", "--block-size 16 --movement"),
+        ("quantize", "--static --calibration entropy --train-data t"),
+        ("quantize", "--dataset d --fp16"),
+        ("verify", "--max-f1-drop 1 --dataset d --against a"),
     ],
 )
-def test_an_option_beside_what_it_needs_is_taken(more: list[str]) -> None:
-    assert unmet(parser().parse_args([*BUILD, *more])) is None
-    assert unmet(parser().parse_args([*BUILD, *reversed_pairs(more)])) is None
+def test_an_option_beside_what_it_needs_is_taken(verb: str, options: str) -> None:
+    given = parser().parse_args([verb, *COMMANDS[verb], *options.split()])
+    flag = options.split()[0]
+    assert getattr(given, flag[2:].replace("-", "_")) not in (None, False)
 
 
-def reversed_pairs(words: list[str]) -> list[str]:
-    """Options and their values, the last option first."""
-    pairs: list[list[str]] = []
-    for word in words:
-        if word.startswith("--"):
-            pairs.append([])
-        pairs[-1].append(word)
-    return [word for pair in reversed(pairs) for word in pair]
+def test_every_such_option_is_tested_and_needs_what_its_verb_has() -> None:
+    (verbs,) = (a for a in parser()._actions if isinstance(a, argparse._SubParsersAction))
+    found = set()
+    for verb, its in verbs.choices.items():
+        options = {action.dest: action for action in its._actions}
+        for action in its._actions:
+            if not isinstance(action, Dependent):
+                continue
+            needed = [(n,) if isinstance(n, str) else n for n in action.needs]
+            assert {name for names in needed for name in names} <= options.keys()
+            # `prune` cannot be called without training data, nor without a bound.
+            met = verb == "prune" and action.dest != "prune_length"
+            if needed and not met and not all(options[n].required for ns in needed for n in ns):
+                found.add((verb, action.option_strings[0]))
+    assert found == {(verb, options.replace("=", " ").split()[0]) for verb, options, _ in LONELY}

@@ -151,6 +151,7 @@ def test_an_engine_answers_through_it(server, fake_artifact, fake_engine):
     ("code", "error"),
     [
         ("UNAVAILABLE", NotReady),
+        ("CANCELLED", NotReady),
         ("NOT_FOUND", NotReady),
         ("RESOURCE_EXHAUSTED", QueueFull),
         ("DEADLINE_EXCEEDED", DeadlineExceeded),
@@ -168,8 +169,9 @@ def test_refusals(session, server, code, error):
     session.run(BATCH)
 
 
-def test_a_run_is_sent_again_where_the_server_was_not_available(session, server):
-    server.refusal = (grpc.StatusCode.UNAVAILABLE, "going")
+@pytest.mark.parametrize("code", ["UNAVAILABLE", "CANCELLED"])
+def test_a_run_is_sent_again_where_the_server_was_not_available(session, server, code):
+    server.refusal = (grpc.StatusCode[code], "going")
     with pytest.raises(NotReady):
         session.run(BATCH)
     assert server.calls == 2
