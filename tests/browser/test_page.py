@@ -203,15 +203,19 @@ def test_it_is_legible_and_fits(visit, width, scheme):
     answered(page)
     card(page, "optimized").get_by_text("best answers").click()
     check("answered")
-    if width == "phone":
-        page.evaluate("scrollTo(0, 0)")
-        page.get_by_role("button", name="Ask all models").click()
-        page.wait_for_function(
-            "document.getElementById('verdict').getBoundingClientRect().top < 200"
-        )
     page.get_by_role("tab", name="The journey").click()
     page.locator(".chart").first.wait_for()
     check("journey")
+
+
+def test_a_phone_shows_the_answers_once_they_are_asked_for(visit):
+    page = visit(width="phone")
+    in_sight = "document.getElementById('verdict').getBoundingClientRect().bottom < innerHeight"
+    assert not page.evaluate(in_sight)
+    page.get_by_role("button", name="Ask all models").click()
+    page.wait_for_function(in_sight)
+    answered(page)
+    assert page.evaluate(in_sight)
 
 
 def test_the_journey(visit):
