@@ -41,7 +41,7 @@ class VerbParser(argparse.ArgumentParser):
 
 
 def needing(*needs: str | tuple[str, ...]) -> type[Dependent]:
-    """An action for an option that takes a value and needs others.
+    """An action for an option, or with nargs=0 a flag, that needs others.
 
     Args:
         needs: Names in the namespace, each of an option that must be given too; of those in a

@@ -19,8 +19,13 @@ from optimize.verbs.values import (
     threshold,
 )
 
-# What `bound_of` reads.
-BOUNDS = ("prune_to", "prune_to_flops", "target_latency_ms")
+# What each option that bounds a pruned model is a bound of.
+_BOUND_KINDS: dict[str, Kind] = {
+    "prune_to": "density",
+    "prune_to_flops": "flops",
+    "target_latency_ms": "latency",
+}
+BOUNDS = tuple(_BOUND_KINDS)
 
 
 def checkpoint_arguments(parser: argparse.ArgumentParser) -> None:
@@ -108,12 +113,8 @@ def pruning_arguments(parser: argparse.ArgumentParser, *, required: bool) -> Non
 
 def bound_of(arguments: argparse.Namespace) -> Bound | None:
     """What a pruned model may cost, by `pruning_arguments`; None where nothing is asked for."""
-    kinds: dict[Kind, float | None] = {
-        "density": arguments.prune_to,
-        "flops": arguments.prune_to_flops,
-        "latency": arguments.target_latency_ms,
-    }
-    for kind, value in kinds.items():
+    for name, kind in _BOUND_KINDS.items():
+        value = getattr(arguments, name)
         if value is not None:
             return Bound(kind, value, arguments.prune_length)
     return None
