@@ -58,16 +58,16 @@ bench-journey: install  ## What the journey brings on BERT-large's shapes; a qua
 	$(BIN)/python -m benchmarks.journey
 
 bench-pruning: install  ## Whether the table that prunes by latency tells the truth; some minutes
-	$(BIN)/python -m benchmarks.latency_table
+	$(BIN)/python -m benchmarks.pruning.latency_table
 
 bench-evaluation: install  ## What evaluation takes beside its session; on DATASET=a SQuAD file
 	$(BIN)/python -m benchmarks.evaluation $(if $(DATASET),--dataset $(DATASET))
 
 journey-table: install  ## The README's table, on DATASET=a SQuAD file [TRAIN_DATA=another]
-	$(BIN)/python -m benchmarks.journey_table --dataset $(DATASET) $(if $(TRAIN_DATA),--train-data $(TRAIN_DATA))
+	$(BIN)/python -m benchmarks.journey.table --dataset $(DATASET) $(if $(TRAIN_DATA),--train-data $(TRAIN_DATA))
 
 pruning-table: install  ## The README's table of F1 against density, on DATASET=a SQuAD file [STUDY=a folder]
-	$(BIN)/python -m benchmarks.pruning_table --dataset $(DATASET) $(if $(STUDY),--study $(STUDY))
+	$(BIN)/python -m benchmarks.pruning.table --dataset $(DATASET) $(if $(STUDY),--study $(STUDY))
 
 guide: install  ## Run docs/guide.md and put the outputs in it
 	$(BIN)/python -m demo.guide
@@ -76,10 +76,10 @@ soak: install  ## Twice the load the server can take, for SECONDS=600
 	$(BIN)/python -m benchmarks.soak --seconds $(SECONDS)
 
 triton-server: install $(TRITON)/.installed  ## A Triton server for a CPU in .venv-triton: 370 MB to fetch
-	$(BIN)/python -m benchmarks.triton_server
+	$(BIN)/python -m benchmarks.triton.server
 
 # NumPy 1, which the server's Python backend needs, has no wheels for a later Python.
-$(TRITON)/.installed: benchmarks/triton_requirements.txt
+$(TRITON)/.installed: benchmarks/triton/requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] > (3, 12))' \
 		|| { echo "make: the Triton server needs Python 3.11 or 3.12" >&2; exit 1; }
 	$(PYTHON) -m venv $(TRITON)

@@ -33,10 +33,11 @@ from benchmarks.report import as_markdown
 from benchmarks.rounds import Figure, interleave, ratios
 from demo.building import QUESTIONS
 from loadtest.signals import exit_on_signals
-from optimize import evaluate, squad
+from optimize.data import squad
+from optimize.data.squad import Example
 from optimize.errors import SourceError
-from optimize.evaluate import CONCURRENCY
-from optimize.squad import Example
+from optimize.evaluation import evaluate
+from optimize.evaluation.evaluate import CONCURRENCY
 from predictor import batch_plan
 from predictor.engine import Engine
 from predictor.types import Batch, Question

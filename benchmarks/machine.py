@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from pathlib import Path
 
-from predictor.cpu import available_cpus
+from predictor.sessions.cpu import available_cpus
 
 # Instructions that decide how fast int8 and fp32 are, as the kernel names them.
 _TELLING = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_int8")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from benchmarks.errors import BenchmarkError
 from demo.servers import HOST, stop
-from loadtest.servers import free_ports
+from loadtest.local.servers import free_ports
 
 START_SECONDS = 120
 READY_PATH = "/v2/models/qa/ready"

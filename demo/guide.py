@@ -22,7 +22,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from demo.servers import DemoError, stop
-from loadtest.servers import free_ports
+from loadtest.local.servers import free_ports
 
 ROOT = Path(__file__).resolve().parent.parent
 GUIDE = ROOT / "docs" / "guide.md"

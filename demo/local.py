@@ -15,7 +15,7 @@ from demo.servers import DemoError, running
 from loadtest.errors import LoadTestError
 from loadtest.signals import exit_on_signals
 from predictor.artifact import SPEC_FILE
-from predictor.cpu import available_cpus
+from predictor.sessions.cpu import available_cpus
 
 # What `python -m optimize build` ends with where another build is published.
 _OTHER_BUILD = 2
@@ -59,7 +59,7 @@ def settings(folders: Mapping[str, Path]) -> dict[str, dict[str, object]]:
     # All are asked at once: each has its share of the processors.
     threads = max(1, available_cpus() // len(folders))
     found: dict[str, dict[str, object]] = {name: {"threads": threads} for name in folders}
-    found["baseline"]["session"] = "optimize.torch_session:TorchSession"
+    found["baseline"]["session"] = "torch"
     return found
 
 

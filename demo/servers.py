@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from loadtest.servers import free_ports
+from loadtest.local.servers import free_ports
 
 HOST = "127.0.0.1"
 START_SECONDS = 120

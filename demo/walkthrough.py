@@ -60,7 +60,7 @@ def _walk(output: Path, requests: int) -> None:
 
     _say("2. Serve the baseline (PyTorch) and the optimized artifact (ONNX Runtime)")
     folders = {"baseline": artifacts / "qa-baseline" / "1", "optimized": artifacts / "qa" / "1"}
-    settings = {"baseline": {"session": "optimize.torch_session:TorchSession"}}
+    settings = {"baseline": {"session": "torch"}}
     with running(folders, settings, results) as servers:
         _say(f"3. Ask over HTTP (V2): {QUESTION}")
         for server in servers:

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from loadtest.errors import ResultError
-from loadtest.local import add_local_options, dated_results
-from loadtest.local import run as run_local
+from loadtest.local.comparison import add_local_options, dated_results
+from loadtest.local.comparison import run as run_local
 from loadtest.options import add_options
-from loadtest.report import comparison
-from loadtest.results import Result, read_result, write_text
+from loadtest.reports.report import comparison
+from loadtest.results.result import Result, read_result, write_text
 
 LOCUSTFILE = Path(__file__).with_name("locustfile.py")
 

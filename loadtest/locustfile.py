@@ -20,14 +20,14 @@ from locust.runners import LocalRunner, WorkerRunner
 # Locust takes the first entry off again once this file is loaded, and before any other copy.
 sys.path.insert(1, str(Path(__file__).resolve().parents[1]))
 
-from loadtest.conductor import Conductor
 from loadtest.errors import LoadTestError, OptionError, ResultError
-from loadtest.generator import Generator
 from loadtest.options import Options, add_options, options_from
-from loadtest.output import Output, check_output, finished_text
 from loadtest.phases import Phase
-from loadtest.recording import Recording
-from loadtest.records import Record
+from loadtest.reports.output import Output, check_output, finished_text
+from loadtest.results.recording import Recording
+from loadtest.results.records import Record
+from loadtest.scenarios.conductor import Conductor
+from loadtest.scenarios.generator import Generator
 from loadtest.targets import Target, targets_of
 
 logger = logging.getLogger(__name__)

@@ -10,33 +10,28 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from optimize import (
-    benchmark,
-    charts,
-    checkpoint,
-    memory,
-    parity,
-    publish,
-    squad,
-    staging,
-    triton,
-)
-from optimize.benchmark import BURN_IN_ROUNDS, Latency
-from optimize.checkpoint import Checkpoint
+from optimize import memory
+from optimize.data import squad
+from optimize.data.squad import Example
 from optimize.errors import OptimizeError, SourceError, first_line
+from optimize.evaluation import benchmark, parity
+from optimize.evaluation.benchmark import BURN_IN_ROUNDS, Latency
 from optimize.gates import Gates
+from optimize.last_steps import Reduced, Reduction
 from optimize.progress import Progress
 from optimize.pruning import one_shot, sequences
 from optimize.pruning.one_shot import Pruned
+from optimize.publishing import publish, staging, triton
+from optimize.publishing.scratch import no_space, scratch
 from optimize.recipe import Recipe
-from optimize.reduction import Reduced, Reduction
-from optimize.report import Report, StepFigures
-from optimize.scratch import no_space, scratch
-from optimize.squad import Example
+from optimize.reporting import charts
+from optimize.reporting.report import Report, StepFigures
+from optimize.source import checkpoint
+from optimize.source.checkpoint import Checkpoint
 from optimize.steps import Step, StepBuilder, StepEngines
 from predictor.artifact import SPEC_FILE, write_spec
-from predictor.cpu import available_cpus
 from predictor.errors import PredictorError
+from predictor.sessions.cpu import available_cpus
 
 logger = logging.getLogger("optimize")
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from optimize import memory
-from optimize.evaluate import session_for
+from optimize.evaluation.evaluate import session_for
 from predictor.artifact import MODEL_FILES, read_spec
 from predictor.engine import Engine
 

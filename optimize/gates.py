@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from optimize import evaluate, memory, parity
-from optimize.parity import Parity
+from optimize import memory
+from optimize.data.squad import Example, Prediction, Scores
+from optimize.evaluation import evaluate, parity
+from optimize.evaluation.parity import Parity
 from optimize.progress import Progress
 from optimize.recipe import Recipe
-from optimize.squad import Example, Prediction, Scores
 from optimize.steps import Step
 
 logger = logging.getLogger("optimize")

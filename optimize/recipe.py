@@ -14,7 +14,7 @@ from optimize.choice import at_length
 from optimize.pruning.bound import Bound
 from predictor import __version__
 from predictor.artifact import ArtifactSpec
-from predictor.session import installed_runtimes
+from predictor.sessions.providers import installed_runtimes
 
 TOOLS = ("torch", "transformers", "optimum", "optimum-onnx", "onnx", "numpy")
 _LAST_STEPS = {"fp32": ("fp32",), "fp16": ("fp16",), "int8": ("int8",)}

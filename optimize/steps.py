@@ -10,16 +10,18 @@ from typing import Any
 
 from safetensors.torch import load_file, save_file
 
-from optimize import calibration, compaction, export, fp16, fusion, network, parity, quantize
-from optimize.calibration import Ranges
-from optimize.checkpoint import TOKENIZER_FILES, Checkpoint, State, read_config
-from optimize.compaction import Compacted
+from optimize.data.squad import Example
 from optimize.engines import Engines
 from optimize.errors import SourceError
-from optimize.family import family_of
-from optimize.quantize import Variant
+from optimize.evaluation import parity
+from optimize.graph import calibration, export, fp16, fusion, quantize
+from optimize.graph.calibration import Ranges
+from optimize.graph.quantize import Variant
 from optimize.recipe import Recipe, content_id, tool_versions
-from optimize.squad import Example
+from optimize.source import assembly, compaction
+from optimize.source.checkpoint import TOKENIZER_FILES, Checkpoint, State, read_config
+from optimize.source.compaction import Compacted
+from optimize.source.family import family_of
 from predictor.artifact import (
     CONFIG_FILE,
     MODEL_FILES,
@@ -127,7 +129,7 @@ class StepBuilder:
 
     def original(self, name: str, checkpoint: Checkpoint) -> Step:
         """A checkpoint as it came, run by PyTorch."""
-        layers = network.layer_shapes(checkpoint.state, checkpoint.config)
+        layers = assembly.layer_shapes(checkpoint.state, checkpoint.config)
         density = compaction.density(layers, checkpoint.config)
         return self.torch(name, checkpoint, checkpoint.state, layers, density)
 
@@ -188,7 +190,7 @@ class StepBuilder:
         """The exported graph of a PyTorch artifact, as it comes."""
         folder = self._folder("onnx", before.folder)
         state = {n: w.float() for n, w in load_file(before.model_file).items()}
-        module = network.build_module(state, read_config(before.folder), before.spec.layers)
+        module = assembly.build_module(state, read_config(before.folder), before.spec.layers)
         export.export(module, folder / MODEL_FILES["onnx"], opset=self._recipe.opset)
         changes = {"format": "onnx", "opset": self._recipe.opset}
         return self._finish("onnx", folder, before.spec.model_copy(update=changes))

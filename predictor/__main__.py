@@ -11,14 +11,14 @@ from types import FrameType
 from kserve import model_server
 
 from predictor import logs
-from predictor.batching import Batcher
-from predictor.cpu import available_cpus
+from predictor.batching.batcher import Batcher
 from predictor.engine import Engine
 from predictor.errors import PredictorError, StartupError
 from predictor.metrics import Metrics
 from predictor.model import QAModel
 from predictor.server import QAServer
-from predictor.session import Remote
+from predictor.sessions.cpu import available_cpus
+from predictor.sessions.protocol import Remote
 from predictor.settings import PREFIX, Settings, read_settings
 
 _MOST_HELPERS = 4

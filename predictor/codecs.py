@@ -31,6 +31,7 @@ OUTPUTS: list[dict[str, Any]] = [
     {"name": "null_score_diff", "datatype": "FP32", "shape": [-1]},
     {"name": "sequence_length", "datatype": "INT64", "shape": [-1]},
 ]
+PLATFORMS = {"onnx": "onnxruntime_onnx", "torch": "pytorch_safetensors"}
 OUTPUT_NAMES = tuple(str(output["name"]) for output in OUTPUTS)
 # Parameters of the protocol and of Triton's clients that mean nothing to a stateless model.
 _IGNORED = {"binary_data_output", "priority", "sequence_id", "sequence_start", "sequence_end"}

@@ -10,17 +10,10 @@ import numpy as np
 
 from predictor import batch_plan, span
 from predictor.artifact import TOKENIZER_FILE, ArtifactSpec, load_spec
-from predictor.cpu import available_cpus
 from predictor.errors import InternalError
-from predictor.session import (
-    ORT_SESSION,
-    DependsOnRemote,
-    Remote,
-    Session,
-    SessionOptions,
-    WarmsUp,
-    load_session,
-)
+from predictor.sessions.cpu import available_cpus
+from predictor.sessions.loading import ORT_SESSION, load_session
+from predictor.sessions.protocol import DependsOnRemote, Remote, Session, SessionOptions, WarmsUp
 from predictor.tokenization import FeatureTokenizer
 from predictor.types import Feature, Logits, Question, Result, SpanParameters, Timings
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from kserve import Model
 
 from predictor.artifact import ArtifactSpec
-from predictor.batching import Batcher
+from predictor.batching.batcher import Batcher
 from predictor.codecs import Call
 from predictor.engine import Engine
 from predictor.errors import ModelNotServed, NotReady

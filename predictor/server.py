@@ -19,11 +19,11 @@ from kserve.protocol.dataplane import DataPlane
 from kserve.protocol.model_repository_extension import ModelRepositoryExtension
 
 from predictor.errors import InvalidRequest, StartupError
-from predictor.grpc_server import QAGrpcServer, QAServicer
+from predictor.grpc_api.server import QAGrpcServer, QAServicer
 from predictor.metrics import Metrics
 from predictor.model import QAModel
-from predictor.rest_server import QARestServer
-from predictor.routes import Routes
+from predictor.rest_api.routes import Routes
+from predictor.rest_api.server import QARestServer
 from predictor.settings import Settings
 
 

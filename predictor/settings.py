@@ -12,9 +12,10 @@ from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from predictor.errors import StartupError
-from predictor.session import ORT_SESSION
+from predictor.sessions.loading import NAMES, ORT_SESSION
 
 PREFIX = "SPANSERVE_"
+_SESSION = rf"^({'|'.join(name for name in NAMES if name.isalpha())}|[\w.]+:\w+)$"
 # Kubernetes announces every Service of the namespace in such variables (NAME=value). A value tells
 # the link NAME_PORT from a setting of that name, misspelt.
 _SERVICE_LINK = re.compile(
@@ -36,8 +37,8 @@ class Settings(BaseSettings):
 
     model_dir: Path = Path("/mnt/models")
     """Folder of the artifact to serve."""
-    session: str = Field(default=ORT_SESSION, pattern=r"^[\w.]+:\w+$")
-    """Dotted name of the session that runs the model."""
+    session: str = Field(default=ORT_SESSION, pattern=_SESSION)
+    """What runs the model: ort, remote, torch or fake, or a class by its dotted name."""
     remote_url: str = Field(default="", pattern=r"^([^\s/]+:\d+)?$")
     """host:port of the server that runs the model, for RemoteSession; else --predictor_host's."""
     remote_model: str = ""

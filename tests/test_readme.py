@@ -14,9 +14,9 @@ from demo.__main__ import parser as demo_parser
 from demo.local import parser as local_parser
 from demo.page.edge import MOST_BYTES
 from demo.page.examples import MOST_QUESTION, MOST_TEXT
-from loadtest.deployments import NAMES
 from loadtest.errors import RequestError
-from loadtest.local import add_local_options
+from loadtest.local.comparison import add_local_options
+from loadtest.local.deployments import NAMES
 from loadtest.options import PROTOCOLS, SCENARIOS
 from loadtest.targets import targets_of
 from optimize.verbs.parser import parser as optimize_parser

@@ -11,8 +11,8 @@ from urllib.parse import quote
 
 import httpx
 
+from loadtest.clients.server_timing import parse_server_timing
 from loadtest.errors import OptionError
-from loadtest.server_timing import parse_server_timing
 from loadtest.targets import Target
 
 CANDIDATES = 5

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from optimize.family import family_of
+from optimize.source.family import family_of
 from predictor.artifact import LayerShape
 
 

@@ -18,12 +18,14 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from optimize import export, fusion, network
-from optimize.compaction import WIDTH_MULTIPLE
-from optimize.family import family_of
+from optimize.graph import export, fusion
 from optimize.pruning.costs import Costs, sizes
+from optimize.source import assembly
+from optimize.source.compaction import WIDTH_MULTIPLE
+from optimize.source.family import family_of
 from predictor.artifact import MODEL_FILES, ArtifactSpec, LayerShape
-from predictor.session import OrtSession, SessionOptions
+from predictor.sessions.ort import OrtSession
+from predictor.sessions.protocol import SessionOptions
 from predictor.types import Batch
 
 # Layers of an encoder that is measured, at most: enough for their weights not to stay in caches.
@@ -123,7 +125,7 @@ def encoder(
     config.num_hidden_layers = len(layers)
     # Fusion tells the tables of words and of positions apart by which is longer.
     config.vocab_size = max(config.max_position_embeddings, config.pad_token_id or 0) + 1
-    module = network.random_module(config, layers)
+    module = assembly.random_module(config, layers)
     raw, path = folder / "raw.onnx", folder / MODEL_FILES["onnx"]
     export.export(module, raw, opset=_OPSET)
     expected = family.fused_operators(config)

@@ -18,8 +18,8 @@ import torch
 from torch import nn
 
 from optimize.errors import SourceError
-from optimize.family import Family
 from optimize.pruning.sequences import Inputs
+from optimize.source.family import Family
 
 
 @dataclass(frozen=True)

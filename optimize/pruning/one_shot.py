@@ -19,11 +19,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from optimize import benchmark, compaction, network
-from optimize.checkpoint import Checkpoint, State
-from optimize.compaction import WIDTH_MULTIPLE, Compacted
 from optimize.errors import SourceError
-from optimize.family import family_of
+from optimize.evaluation import benchmark
 from optimize.memory import freed_afterwards
 from optimize.progress import Progress
 from optimize.pruning import costs, latency_table
@@ -35,8 +32,12 @@ from optimize.pruning.moments import collect, linear_of, projections
 from optimize.pruning.refit import refit
 from optimize.pruning.sequences import Sequences
 from optimize.recipe import Recipe
+from optimize.source import assembly, compaction
+from optimize.source.checkpoint import Checkpoint, State
+from optimize.source.compaction import WIDTH_MULTIPLE, Compacted
+from optimize.source.family import family_of
 from predictor.artifact import LayerShape
-from predictor.cpu import available_cpus
+from predictor.sessions.cpu import available_cpus
 from predictor.types import Question
 
 # Sums of costs in another order differ by less.
@@ -92,7 +93,7 @@ def prune(
         return Pruned(start, start.notes | notes | {bound.kind: f"{before:.4g} from the beginning"})
     _check_reachable(start, prices, bound)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    dense = network.build_module(dict(start.state), config, start.layers).to(device)
+    dense = assembly.build_module(dict(start.state), config, start.layers).to(device)
     batches = _batches(checkpoint, questions, recipe)
     orders = _orders(dense, config, batches, progress, seed)
     kept = _kept(orders, start, prices, bound)
@@ -100,7 +101,7 @@ def prune(
     if start.lossy_heads:
         # What the lossless model computes is what is to be made up for.
         whole = compaction.compact(checkpoint.state, config)
-        dense = network.build_module(dict(whole.state), config, whole.layers).to(device)
+        dense = assembly.build_module(dict(whole.state), config, whole.layers).to(device)
     with progress.task("least squares: layers", len(smaller.layers)) as advance:
         state = _refitted(smaller, dense, config, batches, advance)
     unit = " ms by the table" if bound.kind == "latency" else ""
@@ -151,7 +152,7 @@ def _refitted(
 ) -> State:
     """The weights after least squares."""
     own = {name: weight.clone() for name, weight in smaller.state.items()}
-    module = network.build_module(own, config, smaller.layers)
+    module = assembly.build_module(own, config, smaller.layers)
     module.to(next(dense.parameters()).device)
     refit(module, dense, family_of(config), len(smaller.layers), batches, advance=advance)
     state = module.state_dict()

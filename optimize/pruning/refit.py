@@ -15,9 +15,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from optimize.family import Family
 from optimize.pruning.moments import linear_of, projections, second_moment, with_one
 from optimize.pruning.sequences import Inputs
+from optimize.source.family import Family
 
 # How strongly weights keep to what they were, in mean squares of an input.
 RIDGE = 1e-3

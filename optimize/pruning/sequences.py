@@ -7,11 +7,11 @@ from pathlib import Path
 
 import torch
 
-from optimize import squad
+from optimize.data import squad
+from optimize.data.squad import Example
+from optimize.data.unanswerable import mixed
 from optimize.errors import SourceError
-from optimize.family import Input
-from optimize.squad import Example
-from optimize.unanswerable import mixed
+from optimize.source.family import Input
 from predictor import batch_plan
 from predictor.artifact import TOKENIZER_FILE
 from predictor.errors import QuestionTooLong

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from optimize.family import Input
+from optimize.source.family import Input
 from optimize.training.features import TrainingFeature
 
 # Features whose lengths are sorted together: little is padded, and the order stays random.

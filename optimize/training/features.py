@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from optimize.data.squad import Example
 from optimize.errors import SourceError
-from optimize.squad import Example
 from predictor.errors import QuestionTooLong
 from predictor.tokenization import FeatureTokenizer
 from predictor.types import Feature, Question

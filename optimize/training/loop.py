@@ -17,8 +17,8 @@ from optimize.training.batches import TrainingBatch
 from optimize.training.features import TrainingFeature
 from optimize.training.interruption import interruptible
 from optimize.training.losses import Losses, Weights, losses
+from optimize.training.models import Network
 from optimize.training.movement import Movement, weights_and_scores
-from optimize.training.network import Network
 from optimize.training.settings import TrainingSettings
 from optimize.training.snapshots import Snapshots
 from optimize.training.watch import Watch

@@ -19,7 +19,7 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from optimize.errors import SourceError
-from optimize.family import Family
+from optimize.source.family import Family
 from optimize.training.settings import MovementSettings
 
 SCORES = "scores"

@@ -17,8 +17,8 @@ from typing import Any
 
 import torch
 
-from optimize import publish
 from optimize.errors import PublishError, SourceError, WriteError
+from optimize.publishing import publish
 
 logger = logging.getLogger("optimize")
 

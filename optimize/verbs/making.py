@@ -8,14 +8,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from optimize import checkpoint, compaction, parity, squad
+from optimize.data import squad
 from optimize.errors import OptimizeError, SourceError, first_line
+from optimize.evaluation import parity
+from optimize.graph.quantize import Variant
 from optimize.progress import Progress
-from optimize.quantize import Variant
+from optimize.publishing.output_folder import making
+from optimize.publishing.scratch import no_space
 from optimize.recipe import Recipe
-from optimize.scratch import no_space
+from optimize.source import checkpoint, compaction
 from optimize.steps import Artifact, Step, StepBuilder
-from optimize.verbs.output import making
 from predictor.errors import PredictorError
 from predictor.types import Question
 

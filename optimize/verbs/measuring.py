@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from optimize import benchmark as benchmarks
-from optimize import evaluate, parity, squad
-from optimize.benchmark import BURN_IN_ROUNDS
+from optimize.data import squad
 from optimize.errors import GateFailed, SourceError
+from optimize.evaluation import benchmark as benchmarks
+from optimize.evaluation import evaluate, parity
+from optimize.evaluation.benchmark import BURN_IN_ROUNDS
 from optimize.progress import Progress
 from optimize.recipe import Recipe
-from optimize.report import table
+from optimize.reporting.report import table
 from predictor.artifact import TOKENIZER_FILE
 from predictor.engine import Engine
 

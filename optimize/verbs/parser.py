@@ -11,8 +11,8 @@ from optimize.verbs.values import Help, between, finite, positive
 
 _MAKING = "optimize.verbs.making"
 _MEASURING = "optimize.verbs.measuring"
-_PRUNING = "optimize.verbs.pruning"
-_TRAINING = "optimize.verbs.training"
+_PRUNING = "optimize.verbs.prune"
+_TRAINING = "optimize.verbs.finetune"
 _PUBLISHING = "optimize.verbs.publishing"
 
 
@@ -111,7 +111,7 @@ def parser() -> argparse.ArgumentParser:
     _evaluate(
         verb(
             "evaluate",
-            "optimize.evaluate:main",
+            "optimize.evaluation.evaluate:main",
             "print EM and F1 of artifacts on a SQuAD file as JSON",
             "--model-dir out/graph out/int8 --dataset demo/data/questions.json",
         )

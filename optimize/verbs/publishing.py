@@ -7,13 +7,13 @@ import sys
 from dataclasses import fields
 from datetime import UTC, datetime
 
-from optimize import publish as publishing
-from optimize import triton
 from optimize.build import build as run_build
 from optimize.errors import SourceError
 from optimize.progress import Progress
+from optimize.publishing import publish as publishing
+from optimize.publishing import triton
 from optimize.recipe import Recipe, content_id
-from optimize.report import Report, StepFigures
+from optimize.reporting.report import Report, StepFigures
 from optimize.steps import Artifact
 from optimize.verbs.options import bound_of
 from predictor.artifact import ArtifactSpec, read_spec

@@ -7,8 +7,9 @@ import pytest
 
 from benchmarks.errors import BenchmarkError
 from benchmarks.evaluation import _document, _repeated, batches, engine_figure
-from optimize import evaluate, squad
-from optimize.squad import Example
+from optimize.data import squad
+from optimize.data.squad import Example
+from optimize.evaluation import evaluate
 from tests.conftest import FAKE_SESSION
 
 EXAMPLES = _repeated(

@@ -11,7 +11,7 @@ from demo.page.asking import AskError, Model, ask_all
 from demo.page.describing import Catalogue, describe
 from demo.servers import HOST, running, stop
 from loadtest.errors import OptionError
-from loadtest.servers import free_ports
+from loadtest.local.servers import free_ports
 from loadtest.targets import Target
 from tests.conftest import FAKE_SESSION
 

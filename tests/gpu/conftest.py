@@ -8,11 +8,12 @@ from pathlib import Path
 import onnxruntime as ort
 import pytest
 
-from benchmarks import gpu_checks, gpu_models
-from benchmarks.gpu import QUESTIONS
-from benchmarks.gpu_models import Built
-from optimize.squad import Example
-from predictor.session import CUDA
+from benchmarks.gpu import checks as gpu_checks
+from benchmarks.gpu import models as gpu_models
+from benchmarks.gpu.__main__ import QUESTIONS
+from benchmarks.gpu.models import Built
+from optimize.data.squad import Example
+from predictor.sessions.providers import CUDA
 
 HERE = Path(__file__).resolve().parent
 

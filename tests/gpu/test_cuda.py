@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from benchmarks import gpu_checks
-from predictor import cuda
-from predictor.bucket_grid import BucketGrid
+from benchmarks.gpu import checks as gpu_checks
 from predictor.engine import Engine
-from predictor.session import CPU, CUDA
+from predictor.sessions import cuda
+from predictor.sessions.bucket_grid import BucketGrid
+from predictor.sessions.providers import CPU, CUDA
 
 # Both run fp32 sums in other orders, CUDA's in TF32.
 TF32 = 1e-2

@@ -137,7 +137,13 @@ def rehearse(images: dict[str, str]) -> None:
         page(images["demo"], container.port(8080))
         stop(container, "predictor")
 
-    baseline = ["python", "-m", "predictor", "--session", "optimize.torch_session:TorchSession"]
+    baseline = [
+        "python",
+        "-m",
+        "predictor",
+        "--session",
+        "torch",
+    ]
     volumes = {root / "qa-baseline" / "1": "/mnt/models:ro"}
     with Container(
         images["optimize"], *baseline[1:], options=["--entrypoint=python"],

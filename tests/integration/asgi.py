@@ -17,8 +17,8 @@ from prometheus_client import CollectorRegistry
 
 from predictor.__main__ import make_model
 from predictor.metrics import Metrics
-from predictor.rest_server import QARestServer
-from predictor.routes import Routes
+from predictor.rest_api.routes import Routes
+from predictor.rest_api.server import QARestServer
 from predictor.server import QAServer
 from predictor.settings import Settings
 

@@ -2,7 +2,7 @@
 
 import time
 
-from predictor.session import FakeSession
+from predictor.sessions.fake import FakeSession
 
 
 class StuckSession(FakeSession):

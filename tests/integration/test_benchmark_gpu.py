@@ -6,9 +6,10 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 
-from benchmarks import gpu, gpu_models
-from benchmarks.gpu_models import BOUND, GRAPH, PLAIN, TORCH_FP32
-from predictor.session import CUDA
+from benchmarks.gpu import __main__ as gpu
+from benchmarks.gpu import models as gpu_models
+from benchmarks.gpu.models import BOUND, GRAPH, PLAIN, TORCH_FP32
+from predictor.sessions.providers import CUDA
 
 
 @pytest.fixture(scope="module")

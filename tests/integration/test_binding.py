@@ -4,13 +4,13 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 
-from optimize import squad
+from optimize.data import squad
 from predictor.artifact import read_spec
 from predictor.batch_plan import collate, plan
-from predictor.binding import BucketBinding, ExactBinding, PlainBinding
-from predictor.bucket_grid import BucketGrid
 from predictor.engine import Engine
-from predictor.session import CPU
+from predictor.sessions.binding import BucketBinding, ExactBinding, PlainBinding
+from predictor.sessions.bucket_grid import BucketGrid
+from predictor.sessions.providers import CPU
 from predictor.types import Question
 from tests.conftest import ROOT
 

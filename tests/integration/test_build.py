@@ -15,12 +15,13 @@ from optimum.onnxruntime import ORTModelForQuestionAnswering
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForQuestionAnswering, AutoTokenizer
 
-from optimize import compaction, quantize
 from optimize.build import build
 from optimize.errors import GateFailed
-from optimize.evaluate import session_for
+from optimize.evaluation.evaluate import session_for
+from optimize.graph import quantize
 from optimize.progress import Progress
 from optimize.recipe import Recipe
+from optimize.source import compaction
 from predictor.artifact import load_spec
 from predictor.engine import Engine
 from predictor.types import Question
@@ -105,8 +106,8 @@ def test_fp16_answers_as_fp32_does(built):
 
 
 def test_fp16_answers_as_fp32_does_on_real_questions(built, squad2_dev):
-    from optimize import squad
-    from optimize.evaluate import predict
+    from optimize.data import squad
+    from optimize.evaluation.evaluate import predict
 
     examples = squad.read(squad2_dev)[::60]
     engine = Engine.load(built("fp16") / "qa" / "1", provider="CPUExecutionProvider")

@@ -9,13 +9,13 @@ from optimize import choice
 from optimize.build import build
 from optimize.choice import Candidate
 from optimize.errors import SourceError
-from optimize.parity import QUESTIONS
+from optimize.evaluation.parity import QUESTIONS
 from optimize.progress import Progress
 from optimize.recipe import Recipe
 from predictor.artifact import load_spec
 from predictor.engine import Engine
 from tests.integration.test_build import one_error_line, optimize
-from tests.optimize import sources
+from tests.optimize.source import sources
 
 
 def write_squad(path, questions):

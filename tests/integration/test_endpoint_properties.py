@@ -56,7 +56,7 @@ HEADER_VALUES = st.sampled_from(
 
 @pytest.fixture(scope="module")
 def client(fake_artifact):
-    with application(fake_artifact, "predictor.session:FakeSession") as only:
+    with application(fake_artifact, "fake") as only:
         yield only
 
 

@@ -13,11 +13,11 @@ import torch
 from safetensors.torch import load_file
 
 from optimize.__main__ import main
-from optimize.parity import QUESTIONS
+from optimize.evaluation.parity import QUESTIONS
 from optimize.training.snapshots import Snapshots
 from predictor.artifact import load_spec
 from predictor.engine import Engine
-from tests.optimize import sources
+from tests.optimize.source import sources
 
 TRAINING = ["--epochs", "60", "--batch-tokens", "256", "--train-length", "64", "--dropout", "0.1"]
 LONGER = ["--epochs", "150", "--learning-rate", "1e-2", "--dropout", "0"]
@@ -95,7 +95,7 @@ def test_a_student_comes_nearer_to_its_teacher(given, tmp_path, caplog):
     assert (
         main(["compact", "--model", str(given / "teacher"), "--output", str(tmp_path / "t")]) == 0
     )
-    session = "optimize.torch_session:TorchSession"
+    session = "torch"
     teacher, student, trained = (
         Engine.load(folder, session=session)
         for folder in (tmp_path / "t", given / "p", tmp_path / "out")
@@ -187,7 +187,7 @@ def test_half_precision_is_half_the_file_and_read_everywhere(given, tmp_path):
         assert main(command(given, folder, "--epochs", "1", *more)) == 0
     sizes = [(f / "model.safetensors").stat().st_size for f in (half, whole)]
     assert sizes[0] < 0.6 * sizes[1]
-    session = "optimize.torch_session:TorchSession"
+    session = "torch"
     one, other = (Engine.load(folder, session=session) for folder in (half, whole))
     assert 0 < distance(one, other) < 1e-4
     assert main(["export", "--model-dir", str(half), "--output", str(tmp_path / "onnx")]) == 0

@@ -16,7 +16,7 @@ from demo.servers import HOST, running
 from tests.integration.calls import CONTEXT, V1, V2, ask, call, post
 from tests.integration.test_grpc import request
 
-SLOW = {"session": "benchmarks.sessions:FixedCostSession"}  # 20 ms a run
+SLOW = {"session": "benchmarks.serving.sessions:FixedCostSession"}  # 20 ms a run
 WINDOWS = CONTEXT * 30
 
 

@@ -7,8 +7,8 @@ import torch
 
 from optimize.__main__ import main
 from predictor.artifact import load_spec
-from tests.optimize import sources
-from tests.optimize.test_fp16 import scale
+from tests.optimize.graph.test_fp16 import scale
+from tests.optimize.source import sources
 
 
 @pytest.fixture(scope="module")

@@ -81,7 +81,7 @@ def test_bad_requests(stub, message, code):
 
 
 def test_sigterm_stops_both_servers(make_artifact, tmp_path):
-    settings = {"fake": {"session": "predictor.session:FakeSession"}}
+    settings = {"fake": {"session": "fake"}}
     with running({"fake": make_artifact()}, settings, tmp_path, grpc=True) as (server,):
         with grpc.insecure_channel(f"{HOST}:{server.grpc_port}") as channel:
             live = GRPCInferenceServiceStub(channel).ServerLive

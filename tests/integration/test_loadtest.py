@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from demo.servers import HOST, Server, running
-from loadtest.overhead import measure_overhead
-from loadtest.results import read_result
+from loadtest.results.result import read_result
+from loadtest.scenarios.overhead import measure_overhead
 from tests.conftest import FAKE_SESSION, ROOT
 from tests.loadtest.qa_server import environment
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from loadtest.deployments import NAMES
-from loadtest.results import read_result
+from loadtest.local.deployments import NAMES
+from loadtest.results.result import read_result
 from tests.conftest import ROOT
 from tests.loadtest.qa_server import environment, wait_for
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from optimize import squad
-from optimize.evaluate import predict
+from optimize.data import squad
+from optimize.evaluation.evaluate import predict
 from predictor.engine import Engine
 from tests.conftest import ROOT
 

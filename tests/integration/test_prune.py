@@ -5,18 +5,18 @@ from dataclasses import replace
 
 import pytest
 
-from optimize import squad
 from optimize.__main__ import main
 from optimize.build import build
+from optimize.data import squad
 from optimize.errors import GateFailed, SourceError
-from optimize.parity import QUESTIONS
+from optimize.evaluation.parity import QUESTIONS
 from optimize.progress import Progress
 from optimize.pruning import sequences
 from optimize.pruning.bound import Bound
 from optimize.recipe import Recipe
 from predictor.artifact import load_spec
 from tests.integration.test_choice import write_squad
-from tests.optimize import sources
+from tests.optimize.source import sources
 
 
 @pytest.fixture(scope="module")

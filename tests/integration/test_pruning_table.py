@@ -4,9 +4,9 @@ import shutil
 
 from safetensors.torch import load_file, save_file
 
-from benchmarks import pruning_table
-from benchmarks.pruning_charts import DENSITY_CHART, LATENCY_CHART
-from benchmarks.pruning_table import SECTION
+from benchmarks.pruning import table as pruning_table
+from benchmarks.pruning.charts import DENSITY_CHART, LATENCY_CHART
+from benchmarks.pruning.table import SECTION
 from tests.conftest import ROOT
 from tests.integration.test_build import optimize
 

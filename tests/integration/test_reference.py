@@ -13,7 +13,7 @@ import pytest
 import torch
 from transformers import AutoModelForQuestionAnswering, AutoTokenizer
 
-from optimize import squad
+from optimize.data import squad
 from tests.conftest import ROOT
 
 NEAR_TIE = 1e-4

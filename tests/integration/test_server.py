@@ -308,7 +308,7 @@ def test_an_access_log_without_its_package_is_one_line(make_artifact):
 
 
 def test_sigterm_ends_with_status_zero(make_artifact, tmp_path):
-    settings = {"fake": {"session": "predictor.session:FakeSession"}}
+    settings = {"fake": {"session": "fake"}}
     with running({"fake": make_artifact()}, settings, tmp_path) as (server,):
         assert server.call("POST", V2, ask())[0] == 200
         server.process.send_signal(signal.SIGTERM)
@@ -316,7 +316,7 @@ def test_sigterm_ends_with_status_zero(make_artifact, tmp_path):
 
 
 def test_the_demo_stops_its_servers_whatever_happens(make_artifact, tmp_path):
-    settings = {"fake": {"session": "predictor.session:FakeSession"}}
+    settings = {"fake": {"session": "fake"}}
     with (
         pytest.raises(KeyboardInterrupt),
         running({"fake": make_artifact()}, settings, tmp_path) as (server,),

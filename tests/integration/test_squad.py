@@ -3,9 +3,10 @@
 import subprocess
 import sys
 
-from optimize import evaluate, squad
+from optimize.data import squad
+from optimize.evaluation import evaluate
 from tests.conftest import ROOT
-from tests.optimize.official import assert_official
+from tests.optimize.data.official import assert_official
 
 
 def test_real_answers_are_scored_as_the_official_script_does(built, squad2_dev):

@@ -13,15 +13,15 @@ import grpc
 import pytest
 from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import GRPCInferenceServiceStub
 
-from benchmarks import triton_server
 from benchmarks.errors import BenchmarkError
+from benchmarks.triton import server as triton_server
 from demo.servers import HOST, running, stop
-from optimize import triton
+from optimize.publishing import triton
 from tests.conftest import ROOT
 from tests.integration.answers import infer, rest_values
 from tests.integration.calls import V2, Inquiry, ask, call, post, tensor
 
-SESSION = "predictor.remote_session:RemoteSession"
+SESSION = "remote"
 AWAY = "the server that runs the model is not available"
 SECONDS = 60  # for a server that comes back
 

@@ -23,6 +23,7 @@ from loadtest.targets import Target, read_targets
 from optimize.verbs.parser import parser as optimize_parser
 from predictor.__main__ import parser as predictor_parser
 from predictor.errors import StartupError
+from predictor.sessions.loading import NAMES
 from predictor.settings import PREFIX, Settings, read_settings
 from tests.k8s.images import ENTRYPOINTS, target
 from tests.k8s.rendering import TRITON, Object, Pod, named
@@ -114,7 +115,7 @@ def _predictor(where: str, arguments: list[str], variables: dict[str, str]) -> s
         settings = read_settings(chosen, variables)
     except StartupError as error:
         raise AssertionError(f"{where}: {error}") from error
-    module, _, name = settings.session.partition(":")
+    module, _, name = NAMES.get(settings.session, settings.session).partition(":")
     found = importlib.util.find_spec(module)
     assert found, f"{where}: there is no module {module}"
     source = Path(str(found.origin)).read_text(encoding="utf-8")

@@ -170,7 +170,10 @@ def variable(container, name, value):
 ARGUMENTS = [
     (lambda o: runtime(o)["args"].append("--drain=1"), "--drain"),
     (lambda o: runtime(o)["args"].append("--session=optimize.nowhere:Session"), "optimize.nowhere"),
-    (lambda o: runtime(o)["args"].append("--session=optimize.torch_session:Tor"), "has no Tor"),
+    (
+        lambda o: runtime(o)["args"].append("--session=optimize.evaluation.torch_session:Tor"),
+        "has no Tor",
+    ),
     (lambda o: runtime(o)["args"].append("--threads=many"), "threads"),
     (lambda o: variable(runtime(o), "SPANSERVE_DRAIN", "1"), "SPANSERVE_DRAIN names no setting"),
     (lambda o: variable(runtime(o), "SPANSERVE_THREADS", "many"), "threads"),

@@ -84,7 +84,7 @@ def test_the_services_of_compare():
 
     assert variables("qa-no-binding")["SPANSERVE_IO_BINDING"] == "off"
     assert "SPANSERVE_IO_BINDING" not in variables("qa")
-    assert variables("qa-baseline")["SPANSERVE_SESSION"] == "optimize.torch_session:TorchSession"
+    assert variables("qa-baseline")["SPANSERVE_SESSION"] == "torch"
     assert set(containers["qa-triton"]) == {"kserve-container", "transformer-container"}
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from loadtest.results import Result, read_result
+from loadtest.results.result import Result, read_result
 from tests.loadtest.qa_server import (
     LIMIT_S,
     ROOT,
@@ -205,7 +205,7 @@ def test_hanging_server_ends_the_run_and_keeps_what_was_measured(
 
 @pytest.mark.parametrize("scenario", ["throughput", "open-loop"])
 def test_vanishing_target(tmp_path: Path, scenario: str) -> None:
-    instant = [sys.executable, "-m", "loadtest.instant"]
+    instant = [sys.executable, "-m", "loadtest.clients.instant"]
     pipe = subprocess.PIPE
     with subprocess.Popen(instant, cwd=ROOT, stdin=pipe, stdout=pipe, text=True) as server:
         try:
@@ -434,7 +434,7 @@ def test_lost_worker_ends_the_test_and_keeps_what_was_measured(
 
 def probes_of_one(server: QAServer) -> int:
     """The requests with which one process looks at the server first."""
-    from loadtest.texts import calibrated
+    from loadtest.scenarios.texts import calibrated
 
     counted = []
 

@@ -9,8 +9,8 @@ from itertools import pairwise
 
 import pytest
 
-from loadtest.arrivals import poisson
 from loadtest.phases import CLOSED, OPEN, SEQUENTIAL, Phase, Segment, plan
+from loadtest.scenarios.arrivals import poisson
 from tests.loadtest.given import options
 
 

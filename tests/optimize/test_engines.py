@@ -2,8 +2,9 @@
 
 import pytest
 
-from optimize import benchmark, engines
+from optimize import engines
 from optimize.engines import Engines
+from optimize.evaluation import benchmark
 from predictor.engine import Engine
 from tests.conftest import FAKE_SESSION
 

@@ -12,9 +12,11 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from predictor import codecs, v2_grpc, v2_rest
+from predictor import codecs
 from predictor.codecs import OUTPUT_NAMES, OUTPUTS
 from predictor.errors import PredictorError
+from predictor.grpc_api import v2 as v2_grpc
+from predictor.rest_api import v2 as v2_rest
 from predictor.types import Answer, Question, Result, SpanParameters, Timings
 from tests import generated
 from tests.damage import DAMAGES, DENTS, body, damaged

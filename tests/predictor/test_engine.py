@@ -5,14 +5,11 @@ import pytest
 
 from predictor.engine import Engine
 from predictor.errors import InternalError, StartupError
-from predictor.session import (
-    FakeSession,
-    OrtSession,
-    SessionOptions,
-    check_one_runtime,
-    choose_provider,
-    load_session,
-)
+from predictor.sessions.fake import FakeSession
+from predictor.sessions.loading import load_session
+from predictor.sessions.ort import OrtSession
+from predictor.sessions.protocol import SessionOptions
+from predictor.sessions.providers import check_one_runtime, choose_provider
 from predictor.types import Logits, Question
 
 QUESTIONS = [
@@ -25,13 +22,11 @@ QUESTIONS = [
 def test_answers_do_not_depend_on_the_batches(make_artifact):
     folder = make_artifact()
     answers = [
-        Engine.load(folder, session="predictor.session:FakeSession", max_batch_tokens=n).answer(
-            QUESTIONS
-        )[0]
+        Engine.load(folder, session="fake", max_batch_tokens=n).answer(QUESTIONS)[0]
         for n in (1, 100, 100_000)
     ]
     assert answers[0] == answers[1] == answers[2]
-    alone = Engine.load(folder, session="predictor.session:FakeSession")
+    alone = Engine.load(folder, session="fake")
     assert [alone.answer([q])[0][0] for q in QUESTIONS] == answers[0]
 
 
@@ -67,7 +62,7 @@ def test_logits_that_are_no_numbers_are_an_error(fake_engine, monkeypatch):
         fake_engine.answer(QUESTIONS)
 
 
-@pytest.mark.parametrize("name", ["nowhere:Session", "predictor.session:Nothing", "predictor"])
+@pytest.mark.parametrize("name", ["nowhere:Session", "predictor.sessions.ort:Nothing", "predictor"])
 def test_an_unknown_session_is_refused(fake_engine, tmp_path, name):
     with pytest.raises(StartupError, match="cannot be imported"):
         load_session(name, fake_engine.spec, tmp_path, SessionOptions())

@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
 
-from optimize.compaction import density
-from optimize.network import random_module
 from optimize.pruning import costs
 from optimize.pruning.bound import Bound
+from optimize.source.assembly import random_module
+from optimize.source.compaction import density
 from predictor.artifact import LayerShape
-from tests.optimize import sources
-from tests.optimize.sources import HEADS, LAYERS, WIDTH
+from tests.optimize.source import sources
+from tests.optimize.source.sources import HEADS, LAYERS, WIDTH
 
 CONFIGS = {kind: sources.network(kind, vocab_size=50).config for kind in sources.KINDS}
 SHAPES = st.lists(

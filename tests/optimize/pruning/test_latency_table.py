@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from optimize.pruning import latency_table
-from tests.optimize import sources
-from tests.optimize.sources import HEADS, WIDTH
+from tests.optimize.source import sources
+from tests.optimize.source.sources import HEADS, WIDTH
 
 
 @pytest.mark.parametrize("kind", ["bert", "roberta", "distilbert"])

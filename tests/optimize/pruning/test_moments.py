@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from optimize.family import family_of
 from optimize.pruning import moments
 from optimize.pruning.moments import collect, projections
-from tests.optimize import sources
+from optimize.source.family import family_of
+from tests.optimize.source import sources
 
 
 def batch(network, rows, longest, lengths, seed=0):

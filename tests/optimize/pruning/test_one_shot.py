@@ -5,20 +5,20 @@ from dataclasses import replace
 import pytest
 import torch
 
-from optimize import checkpoint
-from optimize.compaction import density
 from optimize.errors import SourceError
-from optimize.family import family_of
-from optimize.network import build_module
-from optimize.parity import QUESTIONS
+from optimize.evaluation.parity import QUESTIONS
 from optimize.progress import Progress
 from optimize.pruning import costs
 from optimize.pruning.bound import Bound
 from optimize.pruning.one_shot import prune
 from optimize.pruning.sequences import Sequences
 from optimize.recipe import Recipe
-from tests.optimize import sources
-from tests.optimize.sources import HEAD_SIZE, HEADS, HIDDEN, LAYERS, WIDTH
+from optimize.source import checkpoint
+from optimize.source.assembly import build_module
+from optimize.source.compaction import density
+from optimize.source.family import family_of
+from tests.optimize.source import sources
+from tests.optimize.source.sources import HEAD_SIZE, HEADS, HIDDEN, LAYERS, WIDTH
 
 LENGTH = sources.MAX_SEQ_LENGTH
 

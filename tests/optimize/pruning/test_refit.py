@@ -6,14 +6,14 @@ import pytest
 import torch
 from torch import nn
 
-from optimize.compaction import compact
-from optimize.family import family_of
-from optimize.network import build_module
 from optimize.pruning import refit as refitting
 from optimize.pruning.refit import refit
-from tests.optimize import sources
+from optimize.source.assembly import build_module
+from optimize.source.compaction import compact
+from optimize.source.family import family_of
 from tests.optimize.pruning.test_moments import batch
-from tests.optimize.sources import LAYERS, WIDTH
+from tests.optimize.source import sources
+from tests.optimize.source.sources import LAYERS, WIDTH
 
 TWINS = 8  # neurons that have a twin each
 

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
+from optimize.data.squad import Example
 from optimize.errors import SourceError
 from optimize.pruning import sequences
 from optimize.pruning.sequences import Sequences, questions
-from optimize.squad import Example
 from predictor.tokenization import FeatureTokenizer
 from predictor.types import Question
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from optimize import checkpoint
+from optimize.source import checkpoint
 from optimize.training.features import TrainingFeature
-from tests.optimize import sources
+from tests.optimize.source import sources
 
 
 def source(kind, folder, **options):

@@ -4,13 +4,13 @@ import logging
 
 import pytest
 
+from optimize.data.squad import Example
 from optimize.errors import SourceError
-from optimize.parity import QUESTIONS
-from optimize.squad import Example
+from optimize.evaluation.parity import QUESTIONS
 from optimize.training.features import features
 from predictor.tokenization import FeatureTokenizer
 from predictor.types import Question
-from tests.optimize import sources
+from tests.optimize.source import sources
 
 CONTEXT = QUESTIONS[0].context
 LONG = " ".join([CONTEXT] * 4)

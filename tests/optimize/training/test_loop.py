@@ -10,11 +10,11 @@ from optimize.errors import SourceError
 from optimize.progress import Progress
 from optimize.training import batches
 from optimize.training.loop import Trainer
+from optimize.training.models import Network
 from optimize.training.movement import Movement
-from optimize.training.network import Network
 from optimize.training.settings import MovementSettings, TrainingSettings
 from optimize.training.snapshots import Snapshots
-from tests.optimize import sources
+from tests.optimize.source import sources
 from tests.optimize.training.given import source, windows
 
 FEATURES = windows(40)

@@ -3,14 +3,14 @@
 import pytest
 import torch
 
-from optimize import compaction
 from optimize.errors import SourceError
-from optimize.family import family_of
-from optimize.network import build_module
+from optimize.source import compaction
+from optimize.source.assembly import build_module
+from optimize.source.family import family_of
 from optimize.training.movement import Movement, weights_and_scores
 from optimize.training.settings import MovementSettings
-from tests.optimize import sources
-from tests.optimize.sources import HEAD_SIZE, HIDDEN, LAYERS, WIDTH
+from tests.optimize.source import sources
+from tests.optimize.source.sources import HEAD_SIZE, HIDDEN, LAYERS, WIDTH
 
 SETTINGS = MovementSettings(block_size=HEAD_SIZE, regularization=2.0)
 

@@ -1,0 +1,1 @@
+"""What the journey from checkpoint to artifact brings."""

@@ -1,0 +1,174 @@
+"""`python -m benchmarks.journey.table --dataset FILE`: the README's table of what a step changes.
+
+Builds the embedded pruned checkpoint next to its dense parent, evaluates the artifact of every step
+on a SQuAD file, and writes tables and charts in the place of those before: the tables between the
+README's markers, the charts beside docs/benchmarks. The build itself never sees the file: what is
+served is chosen on the demo's questions, and on `--train-data` where it is given. Nothing is
+written where anything fails.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from benchmarks import machine
+from benchmarks.artifact import ROOT
+from benchmarks.errors import BenchmarkError
+from benchmarks.section import Section
+from demo.building import BASELINE, MAX_F1_DROP, NULL_THRESHOLD, PRUNED, QUESTIONS
+from loadtest.signals import exit_on_signals
+from optimize.data import squad
+from optimize.data.squad import Scores
+from optimize.errors import SourceError
+from optimize.reporting import charts
+from optimize.reporting.report import F1_CHART, LATENCY_CHART, Report
+
+SECTION = Section("journey-table")
+LENGTHS = "8,64,128,256,384,512"
+CHARTS = {F1_CHART: "journey-f1.svg", LATENCY_CHART: "journey-latency.svg"}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Builds, evaluates and writes; returns the exit status."""
+    arguments = _parser().parse_args(argv)
+    exit_on_signals()
+    try:
+        readme = arguments.readme.read_text("utf-8")
+        SECTION.between(readme, "")
+        with TemporaryDirectory(prefix="journey-") as scratch:
+            report = _built(arguments, Path(scratch))
+            figures = _evaluated(arguments, Path(scratch) / "steps", report)
+        report = scored(report, figures, arguments.dataset.name)
+        drawn = charts.draw(report)
+        arguments.charts.mkdir(parents=True, exist_ok=True)
+        for name, svg in drawn.items():
+            (arguments.charts / CHARTS[name]).write_text(svg, "utf-8")
+        folder = Path(os.path.relpath(arguments.charts, arguments.readme.parent))
+        links = {name: (folder / CHARTS[name]).as_posix() for name in drawn}
+        content = tables(report, machine.describe(), links, arguments.eval_sample)
+        arguments.readme.write_text(SECTION.between(readme, content), "utf-8")
+    except (BenchmarkError, SourceError, OSError) as error:
+        sys.stderr.write(f"benchmarks.journey.table: error: {error}\n")
+        return 1
+    return 0
+
+
+def scored(report: Report, figures: Mapping[str, Mapping[str, Any]], dataset: str) -> Report:
+    """The report with the figures of another data set, given by step."""
+    steps = tuple(
+        replace(step, scores=TypeAdapter(Scores).validate_python(figures[step.name]))
+        for step in report.steps
+    )
+    questions = steps[0].scores.questions if steps[0].scores else 0
+    conditions = report.conditions | {"dataset": dataset, "questions": questions}
+    return replace(report, steps=steps, conditions=conditions)
+
+
+def tables(report: Report, machine_line: str, links: Mapping[str, str], sample: int | None) -> str:
+    """What the README says between its markers, as Markdown.
+
+    Args:
+        report: Every step's figures.
+        machine_line: Where they were measured.
+        links: The charts' own names → where they lie, seen from the README.
+        sample: How many questions were drawn, None for all of the file.
+    """
+    known = report.conditions
+    threads = known["threads"]
+    refused = report.rejected.values()
+    drawn = ", drawn at random" if sample else ""
+    lines = [
+        f"Measured on {known['date']}: {machine_line}; {threads} thread{'s' * (threads != 1)}, "
+        f"batch 1, {known['rounds']} rounds.",
+        f"Accuracy: {known['questions']:,} questions of `{known['dataset']}`{drawn}, at the served "
+        f"`null_score_diff_threshold` of {known['null_score_diff_threshold']:g}.",
+        "",
+        report.journey_table(),
+        "",
+        *(f"Not served, for its answers to the demo's questions: {why}.\n" for why in refused),
+        "Latency in ms, mean ± standard deviation, by sequence length:",
+        "",
+        report.latency_table(),
+        "",
+        *(f"![{_ALT[name]}]({place})" for name, place in links.items()),
+    ]
+    return "\n".join(lines)
+
+
+_ALT = {
+    F1_CHART: "F1 against latency, step by step",
+    LATENCY_CHART: "Latency by sequence length, step by step",
+}
+
+
+def _built(arguments: argparse.Namespace, scratch: Path) -> Report:
+    if arguments.train_data:
+        train = squad.read(arguments.train_data)
+        if shared := squad.shared(squad.read(arguments.dataset), train):
+            raise BenchmarkError(f"--train-data holds {shared} of the questions of --dataset")
+    command = ["build", "--model", str(PRUNED), "--baseline", str(BASELINE)]
+    command += ["--dataset", str(QUESTIONS), "--output", str(scratch / "root")]
+    command += ["--null-threshold", NULL_THRESHOLD, "--max-f1-drop", MAX_F1_DROP]
+    command += ["--keep-steps", str(scratch / "steps"), "--sequence-lengths", LENGTHS]
+    command += ["--rounds", str(arguments.rounds)]
+    if arguments.train_data:
+        command += ["--train-data", str(arguments.train_data.resolve())]
+    _optimize(command)
+    written = (scratch / "root" / "qa" / "1" / "report.json").read_text("utf-8")
+    report: Report = TypeAdapter(Report).validate_json(written)
+    return report
+
+
+def _evaluated(
+    arguments: argparse.Namespace, steps: Path, report: Report
+) -> dict[str, dict[str, Any]]:
+    """The figures of every step's artifact, by step."""
+    folders = [str(steps / step.name) for step in report.steps]
+    command = ["evaluate", "--dataset", str(arguments.dataset.resolve()), "--model-dir", *folders]
+    if arguments.eval_sample:
+        command += ["--eval-sample", str(arguments.eval_sample)]
+    found: dict[str, dict[str, Any]] = json.loads(_optimize(command))
+    return {Path(folder).name: figures for folder, figures in found.items()}
+
+
+def _optimize(command: Sequence[str]) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "optimize", *command], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    if done.returncode:
+        raise BenchmarkError(f"optimize {command[0]} ended with status {done.returncode}")
+    return done.stdout
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.journey.table",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--dataset", type=Path, required=True, help="SQuAD file to evaluate on")
+    parser.add_argument("--train-data", type=Path, help="handed to `optimize build`")
+    parser.add_argument("--eval-sample", type=int, help="so many questions; default: all")
+    parser.add_argument("--rounds", type=int, default=30, help="of latency; default: 30")
+    parser.add_argument(
+        "--readme", type=Path, default=ROOT / "README.md", help="file with the markers"
+    )
+    parser.add_argument(
+        "--charts", type=Path, default=ROOT / "docs" / "benchmarks", help="folder of the charts"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""What pruning costs in answers, and brings in time."""

@@ -1,0 +1,1 @@
+"""What serving costs beside the least that could serve the same answers."""

@@ -1,0 +1,1 @@
+"""The guide's tables, measured on one machine."""

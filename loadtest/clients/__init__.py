@@ -1,0 +1,1 @@
+"""The protocols as their clients speak them, one request at a time."""

@@ -1,0 +1,1 @@
+"""Deployments as processes of this machine, compared with each other."""

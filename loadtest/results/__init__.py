@@ -1,0 +1,1 @@
+"""What was measured: records, figures, and the bounds that they keep."""

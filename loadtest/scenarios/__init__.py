@@ -1,0 +1,1 @@
+"""What a test does when: phases, arrivals, texts, and who sends them."""

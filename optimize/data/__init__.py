@@ -1,0 +1,1 @@
+"""Questions: SQuAD files, their metrics, and questions made of other ones."""

@@ -1,0 +1,1 @@
+"""What artifacts are worth: answers, latencies, and parity with each other."""

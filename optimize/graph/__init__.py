@@ -1,0 +1,1 @@
+"""ONNX graphs: exported, fused, and in fewer bits."""

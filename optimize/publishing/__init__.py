@@ -1,0 +1,1 @@
+"""Files that others read: written beside, and renamed when they are whole."""

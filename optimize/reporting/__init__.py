@@ -1,0 +1,1 @@
+"""The journey report and its charts."""

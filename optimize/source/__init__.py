@@ -1,0 +1,1 @@
+"""What a build starts from: checkpoints, their families, and models without their zeros."""

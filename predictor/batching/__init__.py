@@ -1,0 +1,1 @@
+"""Requests on their way to a run: admitted, queued, batched, answered."""

@@ -1,0 +1,283 @@
+"""Requests → runs: one thread owns the session, the others prepare and extract around it.
+
+A lone request is tokenized, run and extracted by the session's thread, with one hop there and one
+back. Only where that thread has something better to do, helper threads tokenize what comes in and
+extract what has run; meanwhile features gather, and the next run takes a batch of them. So an idle
+server never waits for company, and a wait exists only while a run is in flight.
+
+A thread that died would leave every later request without an answer. So what a request raises ends
+that request alone, even a panic of a library in Rust, which is no Exception.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+
+from predictor.batch_plan import ALONE
+from predictor.batching.admission import Admission
+from predictor.batching.feature_queue import Entry, FeatureQueue
+from predictor.batching.job import Job
+from predictor.engine import Engine
+from predictor.errors import InternalError, PredictorError, StartupError
+from predictor.types import Question, Result, SpanParameters, Timings
+
+logger = logging.getLogger(__name__)
+
+# The session's thread leaves longer texts to the helpers: its next run may be due before.
+_SHORT_TEXT = 20_000
+
+RunObserver = Callable[[int, int, int], None]
+"""Called after each run with its rows, its tokens, and its padding in tokens."""
+
+
+class Batcher:
+    """Answers requests through one Engine, many at a time."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        batching: bool = True,
+        max_queue_requests: int = 512,
+        max_queue_tokens: int = 65536,
+        helpers: int = 1,
+        on_run: RunObserver = lambda rows, tokens, padding: None,
+    ) -> None:
+        """Starts the threads; the engine is warmed up on its own.
+
+        Args:
+            engine: A loaded engine.
+            batching: Whether features share runs; otherwise each has one of its own.
+            max_queue_requests: Most requests that wait for a run.
+            max_queue_tokens: Most tokens that wait for a run.
+            helpers: Threads beside the session's.
+            on_run: Told of every run, on the session's thread.
+
+        Raises:
+            StartupError: The model does not run.
+        """
+        self._engine = engine
+        self._on_run = on_run
+        overhead = engine.session.run_overhead_tokens if batching else ALONE
+        self._queue: FeatureQueue[Job] = FeatureQueue(engine.session.max_batch_tokens, overhead)
+        self.admission = Admission(max_queue_requests, max_queue_tokens)
+        self._fresh: deque[Job] = deque()  # to be tokenized
+        self._done: deque[Job] = deque()  # to be extracted
+        self._lock = threading.Lock()
+        self._session_wake = threading.Condition(self._lock)
+        self._helper_wake = threading.Condition(self._lock)
+        self._idle = False
+        self._stopped = False
+        self._threads = [threading.Thread(target=self._session_loop, name="session", daemon=True)]
+        self._threads += [
+            threading.Thread(target=self._helper_loop, name=f"helper-{n}", daemon=True)
+            for n in range(helpers)
+        ]
+        self._warm: Future[None] = Future()
+        for thread in self._threads:
+            thread.start()
+        try:
+            self._warm.result()
+        except Exception as error:  # a model that does not fit its spec fails in its own way
+            self.stop()
+            raise StartupError(f"the model does not run: {error}") from error
+
+    async def answer(
+        self,
+        questions: Sequence[Question],
+        parameters: SpanParameters,
+        timeout: float | None = None,
+    ) -> tuple[list[Result], Timings]:
+        """Answers one request; a cancelled call is dropped before it costs a run.
+
+        Args:
+            questions: At least one.
+            parameters: How spans are chosen.
+            timeout: Seconds within which the last of its runs must have started.
+
+        Raises:
+            NotReady: The server is shutting down.
+            QueueFull: Too much waits already.
+            RequestTooLarge: The request has more tokens than may ever wait.
+            QuestionTooLong: A question leaves no room for its context.
+            DeadlineExceeded: The timeout passed.
+            InternalError: The model failed.
+        """
+        loop = asyncio.get_running_loop()
+        job = Job(tuple(questions), parameters, timeout, loop)
+        with self._lock:
+            job.reserved = self.admission.admit(job.characters)
+            self._fresh.append(job)
+            if not self._wake_session():
+                self._helper_wake.notify()
+        timer = loop.call_later(timeout, self._expire, job) if timeout is not None else None
+        try:
+            return await job.future
+        finally:
+            if timer is not None:
+                timer.cancel()
+            if not job.settled:  # the caller was cancelled
+                self._settle(job)
+
+    def stop(self) -> None:
+        """Ends the threads once nothing is left to do; call after the last answer."""
+        with self._lock:
+            self._stopped = True
+            self._session_wake.notify_all()
+            self._helper_wake.notify_all()
+        for thread in self._threads:
+            thread.join()
+
+    def _wake_session(self) -> bool:
+        """Under the lock: whether the session's thread was idle, and is awake now."""
+        was_idle, self._idle = self._idle, False
+        if was_idle:
+            self._session_wake.notify()
+        return was_idle
+
+    def _take(self) -> list[Entry[Job]]:
+        """Under the lock: the next batch, which no longer waits."""
+        batch = self._queue.take()
+        for entry in batch:
+            self.admission.tokens -= len(entry.feature)
+            entry.owner.waiting -= 1
+            self.admission.waiting -= not entry.owner.waiting
+        return batch
+
+    def _session_loop(self) -> None:
+        try:
+            # Here, since what a session captures on a GPU belongs to the thread that captured it.
+            self._engine.warm_up()
+        except BaseException as error:
+            self._warm.set_exception(error)
+            return
+        self._warm.set_result(None)
+        while True:
+            job = finished = None
+            with self._lock:
+                while not (batch := self._take()):
+                    if self._done:  # the helpers may be at a long text
+                        finished = self._done.popleft()
+                        break
+                    if self._fresh and self._fresh[0].characters <= _SHORT_TEXT:
+                        job = self._fresh.popleft()
+                        break
+                    if self._fresh:
+                        self._helper_wake.notify()
+                    elif self._stopped:
+                        return
+                    self._idle = True
+                    self._session_wake.wait()
+                    self._idle = False
+            if finished is not None:
+                self._extract(finished)
+            elif job is not None:
+                self._tokenize(job)
+            else:
+                self._run(batch)
+
+    def _helper_loop(self) -> None:
+        while True:
+            with self._lock:
+                while not (self._done or self._fresh):
+                    if self._stopped:
+                        return
+                    self._helper_wake.wait()
+                finished = self._done.popleft() if self._done else None
+                fresh = self._fresh.popleft() if finished is None else None
+                if self._fresh:
+                    self._wake_session()
+            if finished is not None:
+                self._extract(finished)
+            elif fresh is not None:
+                self._tokenize(fresh)
+
+    def _tokenize(self, job: Job) -> None:
+        if job.settled:
+            return
+        started = time.perf_counter()
+        try:
+            features = self._engine.prepare(job.questions, self.admission.max_tokens)
+            job.timings.tokenize = time.perf_counter() - started
+            with self._lock:
+                if job.settled:
+                    return
+                reserved, job.reserved = job.reserved, 0
+                self.admission.correct(reserved, sum(map(len, features)))
+                job.tokenized(features, self._queue.push(job, features))
+                self._wake_session()
+        except BaseException as error:
+            self._settle(job, error=error)
+
+    def _run(self, batch: list[Entry[Job]]) -> None:
+        started = time.perf_counter()
+        for job in {entry.owner for entry in batch if entry.owner.late(started)}:
+            self._settle(job, error=job.too_late())
+        batch = [entry for entry in batch if not entry.owner.settled]
+        if not batch:
+            return
+        features = [entry.feature for entry in batch]
+        lengths = [len(feature) for feature in features]
+        try:
+            logits = self._engine.run_batch(features)
+        except BaseException as error:
+            for job in {entry.owner for entry in batch}:
+                self._settle(job, error=error)
+            return
+        seconds = time.perf_counter() - started
+        finished = []
+        with self._lock:
+            self.admission.ran(sum(lengths), seconds)
+            for job in {entry.owner for entry in batch}:
+                job.timings.run += seconds
+            for entry, own in zip(batch, logits, strict=True):
+                if entry.owner.ran(entry.position, own) and not entry.owner.settled:
+                    finished.append(entry.owner)
+            busy = bool(self._queue or self._fresh)
+            if busy:
+                self._done.extend(finished)
+                self._helper_wake.notify(len(finished))
+        if not busy:
+            for job in finished:
+                self._extract(job)
+        self._on_run(len(lengths), sum(lengths), len(lengths) * max(lengths) - sum(lengths))
+
+    def _extract(self, job: Job) -> None:
+        started = time.perf_counter()
+        try:
+            results = self._engine.extract(
+                job.questions, job.features, job.collected(), job.parameters
+            )
+            job.timings.extract = time.perf_counter() - started
+            self._settle(job, results=results)
+        except BaseException as error:
+            self._settle(job, error=error)
+
+    def _expire(self, job: Job) -> None:
+        """On the event loop, at the deadline: refuses what has not all started to run."""
+        if job.waiting or not job.entries:
+            self._settle(job, error=job.too_late())
+
+    def _settle(
+        self, job: Job, *, results: list[Result] | None = None, error: BaseException | None = None
+    ) -> None:
+        """Gives a job its answer or its error, or neither to one that nobody waits for."""
+        with self._lock:
+            if job.settled:
+                return
+            job.settled = True
+            self.admission.requests -= 1
+            self.admission.tokens -= job.reserved
+            self.admission.tokens -= sum(len(e.feature) for e in job.entries if e.waiting)
+            self.admission.waiting -= bool(job.waiting or not job.entries)
+            self._queue.withdraw(job.entries)
+        if error is not None and not isinstance(error, PredictorError):
+            logger.error("a request failed unexpectedly", exc_info=error)
+            error = InternalError("internal error")
+        job.resolve(results, error)

@@ -1,0 +1,1 @@
+"""V2 over gRPC, on KServe's messages."""

@@ -1,0 +1,1 @@
+"""V1 and V2 over REST, on KServe's app."""

@@ -1,0 +1,1 @@
+"""What runs the model: the Session protocol, and each implementation of it."""
