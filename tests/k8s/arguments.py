@@ -26,7 +26,7 @@ from predictor.errors import StartupError
 from predictor.sessions.loading import NAMES
 from predictor.settings import PREFIX, Settings, read_settings
 from tests.k8s.images import ENTRYPOINTS, target
-from tests.k8s.rendering import TRITON, Object, Pod, named
+from tests.k8s.rendering import TRITON, Object, Pod, named, pods
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -71,6 +71,12 @@ def check(pod: Pod, objects: list[Object], renamed: dict[str, str]) -> None:
         known |= _LIBRARIES | set(_REFERENCE.findall(" ".join(given)))
         unread = set(variables) - known
         assert not unread, f"{where}: nobody reads {unread}"
+
+
+def check_all(objects: list[Object]) -> None:
+    """Checks every pod of the objects, whose images have their own names."""
+    for pod in pods(objects):
+        check(pod, objects, {})
 
 
 def _variables(container: Object, objects: list[Object]) -> dict[str, str]:

@@ -1,12 +1,11 @@
 """The checks themselves: each kind of mistake makes one fail."""
 
-import os
-
 import pytest
 
 from predictor import __version__
-from tests.k8s import arguments, hardening, images, queries, references, rendering, schemas
-from tests.k8s.rendering import K8S, Pod, named, pods, render
+from tests.k8s import hardening, references, schemas
+from tests.k8s.arguments import check_all as check_arguments
+from tests.k8s.rendering import K8S, named, pods, render
 
 
 @pytest.fixture
@@ -36,11 +35,6 @@ def check_schemas(objects):
 def check_hardening(objects):
     for pod in pods(objects):
         hardening.check(pod, {})
-
-
-def check_arguments(objects):
-    for pod in pods(objects):
-        arguments.check(pod, objects, {})
 
 
 def misspell(mapping, field, wrong):
@@ -193,86 +187,6 @@ def test_what_a_program_would_refuse(objects, damage, says):
         check_arguments(objects)
 
 
-@pytest.fixture
-def load_test():
-    return render(K8S / "overlays" / "loadtest-distributed")
-
-
-def container_of(objects, name):
-    return named(objects, "Job")[name]["spec"]["template"]["spec"]["containers"][0]
-
-
-@pytest.mark.parametrize("job", ["loadtest", "loadtest-workers"])
-@pytest.mark.parametrize("argument", ["--headles", "--lengths=0", "--requests-per-lenght=5"])
-def test_what_locust_would_refuse(load_test, job, argument):
-    container_of(load_test, job)["args"].append(argument)
-    with pytest.raises(AssertionError, match=f"Job/{job} "):
-        check_arguments(load_test)
-
-
-def test_a_variable_that_locust_does_not_read(load_test):
-    (scenario,) = (m for m in named(load_test, "ConfigMap").values() if "targets" not in str(m))
-    scenario["data"]["LOADTEST_LENGHTS"] = "8"
-    with pytest.raises(AssertionError, match="LOADTEST_LENGHTS"):
-        check_arguments(load_test)
-
-
-@pytest.mark.parametrize(
-    ("text", "says"),
-    [
-        ("targets: []", "no list named targets"),
-        ("targets: [{name: qa, hots: 'http://qa'}]", "unknown key 'hots'"),
-        ("targets: [{name: qa}]", "no host"),
-        ("targets: [{name: qa, host: 'http://qa', tokenizer: t.json}]", "no tokenizer"),
-    ],
-)
-def test_targets_that_the_load_test_would_refuse(load_test, text, says):
-    (targets,) = (m for m in named(load_test, "ConfigMap").values() if "targets" in str(m))
-    targets["data"]["targets.yaml"] = text
-    with pytest.raises(AssertionError, match=says):
-        check_arguments(load_test)
-
-
-@pytest.mark.parametrize(
-    ("text", "says"),
-    [
-        ("targets: [{name: qa, host: 'http://qa', modle: qa}]", "unknown key 'modle'"),
-        ("targets: [{name: qa, host: 'grpc://qa', protocol: grpc}]", "not grpc"),
-    ],
-)
-def test_targets_that_the_page_would_refuse(text, says):
-    page = render(K8S / "overlays" / "demo")
-    (targets,) = (m for m in named(page, "ConfigMap").values() if "targets.yaml" in str(m))
-    targets["data"]["targets.yaml"] = text
-    with pytest.raises(AssertionError, match=says):
-        check_arguments(page)
-
-
-def test_a_targets_file_that_is_not_mounted(load_test):
-    container_of(load_test, "loadtest")["volumeMounts"][0]["mountPath"] = "/etc/elsewhere"
-    with pytest.raises(AssertionError, match=r"cannot read /etc/loadtest/targets\.yaml"):
-        check_arguments(load_test)
-
-
-@pytest.mark.parametrize(
-    ("damage", "says"),
-    [
-        (lambda o: container_of(o, "loadtest")["ports"][0].update(name="x"), "no port workers"),
-        (
-            lambda o: named(o, "Service")["loadtest-master"]["spec"]["selector"].pop(
-                "app.kubernetes.io/component"
-            ),
-            "selects 2 kinds",
-        ),
-        (lambda o: o.remove(next(m for m in o if "targets.yaml" in str(m))), "no ConfigMap load"),
-    ],
-)
-def test_a_service_or_a_file_that_is_not_there(load_test, damage, says):
-    damage(load_test)
-    with pytest.raises(AssertionError, match=says):
-        references.check(load_test)
-
-
 REFERENCES = [
     (
         lambda o: service(o)["spec"]["predictor"]["model"].update(storageUri="pvc://x/qa/1"),
@@ -298,71 +212,3 @@ def test_a_name_that_is_not_there(objects, damage, says):
     damage(objects)
     with pytest.raises(AssertionError, match=says):
         references.check(objects)
-
-
-@pytest.mark.parametrize(
-    ("query", "says"),
-    [
-        ("sum(rate(spanserve_request_total[5m]))", "no metric spanserve_request_total"),
-        ("sum(rate(spanserve_requests[5m]))", "no metric spanserve_requests"),
-        ('spanserve_requests_total{code="500"}', "has no label {'code'}"),
-        ("sum by (le) (rate(spanserve_stage_seconds_sum[5m]))", "has no label {'le'}"),
-        ("sum by (stage) (spanserve_in_flight)", "has no label {'stage'}"),
-        ("spanserve_in_flight and on (stage) spanserve_queue_tokens", "has no label {'stage'}"),
-        ("sum(spanserve_in_flight", "unclosed"),
-        ("rate(spanserve_in_flight)", "expected type"),
-        ("1 + 1", "asks for no metric"),
-        ('spanserve_in_flight{inference_service="qa"}', "has no label {'inference_service'}"),
-    ],
-)
-def test_a_query_that_asks_for_what_is_not_there(query, says):
-    with pytest.raises(AssertionError, match=says):
-        queries.check("here", query, set())
-
-
-def test_every_place_of_a_query_is_looked_at():
-    objects = render(K8S / "tests" / "cpu-queue-scaled")
-    places = {where.split()[0] for where, _ in queries.queries(objects)}
-    assert places == {
-        "PrometheusRule/spanserve",
-        "ConfigMap/spanserve-dashboard",
-        "InferenceService/qa",
-    }
-
-
-def test_a_folder_that_does_not_build_fails(tmp_path):
-    (tmp_path / "kustomization.yaml").write_text("resources: [absent.yaml]\n")
-    with pytest.raises(AssertionError, match=r"absent\.yaml"):
-        render(tmp_path)
-
-
-def test_an_old_kubectl_is_no_reason_to_fail(monkeypatch, tmp_path):
-    program = tmp_path / "kubectl"
-    program.write_text('#!/bin/sh\necho \'{"kustomizeVersion": "v4.5.7"}\'\n')
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
-    rendering.kubectl.cache_clear()
-    with pytest.raises(pytest.skip.Exception, match=r"v4\.5\.7"):
-        rendering.kubectl()
-    rendering.kubectl.cache_clear()
-
-
-def test_containers_are_merged_as_kserve_does():
-    base = {"args": ["a"], "env": [{"name": "X", "value": "1"}, {"name": "Y"}], "r": {"l": 1}}
-    over = {"args": ["b"], "env": [{"name": "X", "value": "2"}], "r": {"m": 2}}
-    assert rendering.merged(base, over) == {
-        "args": ["a", "b"],
-        "env": [{"name": "X", "value": "2"}, {"name": "Y"}],
-        "r": {"l": 1, "m": 2},
-    }
-
-
-def test_init_containers_are_looked_at():
-    pod = Pod("x", {"initContainers": [{"name": "a"}], "containers": [{"name": "b"}]}, kserve=False)
-    assert [container["name"] for container in pod.containers] == ["a", "b"]
-
-
-def test_stages_of_a_dockerfile(tmp_path):
-    dockerfile = tmp_path / "Dockerfile"
-    dockerfile.write_text("FROM x AS base\nRUN y\nFROM base as predictor\n")
-    assert images.dockerfile_targets(dockerfile) == {"base", "predictor"}
