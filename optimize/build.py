@@ -96,8 +96,8 @@ def build(recipe: Recipe, progress: Progress) -> Path:
 
 
 def _publish(steps: Mapping[Path, Step], report: Report) -> None:
-    texts = {"report.json": report.to_json(), "report.md": report.to_markdown()}
-    texts |= charts.draw(report)
+    drawn = charts.draw(report)
+    texts = {"report.json": report.to_json(), "report.md": report.to_markdown(drawn), **drawn}
     with ExitStack() as stack:
         # All is written before any of it appears.
         publishers = []

@@ -3,91 +3,87 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
-from matplotlib.axes import Axes
+from benchmarks.pruning.study import DENSE, LENGTH, SHIPPED, WAYS, Figures, lines_of
+from optimize.reporting import canvas
+from optimize.reporting.canvas import COLOURS, MARKERS
 
-from benchmarks.pruning.study import DENSE, LENGTH, SHIPPED, Figures, lines_of
-from optimize.reporting import drawing, labels
-from optimize.reporting.drawing import COLOURS, MARKERS, Key
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 DENSITY_CHART, LATENCY_CHART = "pruning-density.svg", "pruning-latency.svg"
-_LEAST_F1_SPAN = 2.0  # points: what is less shall not look like much
-# Colour and shape of each way.
-_LOOKS = {
-    way: (COLOURS[i], MARKERS[i]) for i, way in enumerate((DENSE, "recovered", "one-shot", SHIPPED))
+# Colour and marker of each way.
+_LOOKS: dict[str, dict[str, Any]] = {
+    way: {"color": COLOURS[i], "marker": MARKERS[i]}
+    for i, way in enumerate((DENSE, "recovered", "one-shot", SHIPPED))
 }
 
 
 def draw(figures: Sequence[Figures], conditions: str) -> dict[str, str]:
-    """File name → SVG; the same figures give the same bytes.
+    """File name → SVG; the same figures give the same bytes, and what cannot be drawn is left out.
 
     Args:
         figures: Of the dense model and at least one other.
         conditions: What they hold for, in a line.
     """
-    return {
-        DENSITY_CHART: _chart(
-            figures,
-            "F1 against density, dense to sparse",
-            conditions,
-            "density: share of the linear weights that is left",
-            lambda one: one.density,
-            _density_axis,
-        ),
-        LATENCY_CHART: _chart(
-            figures,
-            f"F1 against latency at {LENGTH} tokens, dense to sparse",
-            conditions,
-            "latency (ms, median), less is better",
-            lambda one: one.latency.p50_ms,
-            _latency_axis,
-        ),
-    }
+    return canvas.drawn(
+        {
+            DENSITY_CHART: partial(
+                _chart,
+                figures,
+                "F1 against density, dense to sparse",
+                conditions,
+                lambda one: one.density,
+                _density_axis,
+            ),
+            LATENCY_CHART: partial(
+                _chart,
+                figures,
+                f"F1 against latency at {LENGTH} tokens, dense to sparse",
+                conditions,
+                lambda one: one.latency.p50_ms,
+                _latency_axis,
+            ),
+        }
+    )
 
 
 def _chart(
     figures: Sequence[Figures],
     title: str,
     conditions: str,
-    xlabel: str,
     place: Callable[[Figures], float],
     axis: Callable[[Axes, Sequence[float]], None],
 ) -> str:
-    f1s = [_f1(one) for one in figures]
-    middle = (max(f1s) + min(f1s)) / 2
-    half = 0.65 * max(max(f1s) - min(f1s), _LEAST_F1_SPAN)
-    said = [f"{one.name}: {place(one):.3g}, F1 {_f1(one):.2f}" for one in figures]
-    with drawing.canvas(title, [conditions], right=22) as (figure, axes):
-        axes.set(xlabel=xlabel, ylabel="F1, more is better")
+    def draw(axes: Axes) -> None:
         axis(axes, [place(one) for one in figures])
-        drawing.linear(axes, "y", middle - half, middle + half, most=100)
-        lines = []
+        canvas.f1_axis(axes, [_f1(one) for one in figures])
         for way, some in lines_of(figures).items():
-            colour, _ = _LOOKS[way]
-            ends = [(place(one), _f1(one)) for one in some]
-            (line,) = axes.plot(*zip(*ends, strict=True), "-", color=colour, linewidth=1.4)
-            line.set_gid(f"line-{way}")
-            lines.append(axes.transData.transform(ends))
-        keys = [_key(one) for one in figures]
-        for one, key in zip(figures, keys, strict=True):
-            (mark,) = axes.plot(
-                [place(one)], [_f1(one)], key.shape, color=key.colour, markersize=6, zorder=3
-            )
-            mark.set_gid(f"model-{one.name.replace(' ', '-')}")
-        points = axes.transData.transform([(place(one), _f1(one)) for one in figures])
-        labels.beside(figure, axes, keys, points, lines)
-        return drawing.to_svg(figure, title, "; ".join(said))
+            label = f"{way}, to density\n{', '.join(_asked(one) for one in some[1:])}"
+            xs, ys = [place(one) for one in some], [_f1(one) for one in some]
+            # The line begins at the dense model, which has a mark of its own.
+            marked = slice(1, None)
+            axes.plot(xs, ys, label=label, gid=way, markevery=marked, **_LOOKS[way])
+        for one in figures:
+            if one.way not in WAYS:
+                axes.plot(
+                    place(one), _f1(one), label=one.name, gid=one.way, ls="", **_LOOKS[one.way]
+                )
+
+    return canvas.svg(title, [conditions], draw)
 
 
 def _density_axis(axes: Axes, densities: Sequence[float]) -> None:
     """From dense on the left to sparse."""
-    pad = 0.12 * (max(densities) - min(densities))
-    drawing.linear(axes, "x", min(densities) - pad, max(densities) + pad, most=1)
     axes.invert_xaxis()
+    axes.set_xlabel("density: share of the encoder's linear weights that is left")
 
 
 def _latency_axis(axes: Axes, latencies: Sequence[float]) -> None:
-    drawing.positive(axes, "x", min(latencies), max(latencies))
+    canvas.latency_axis(axes, "x", latencies)
+    axes.set_xlabel("latency (ms, median), less is better")
 
 
 def _f1(one: Figures) -> float:
@@ -95,6 +91,6 @@ def _f1(one: Figures) -> float:
     return one.accuracy.chosen.f1
 
 
-def _key(one: Figures) -> Key:
-    colour, shape = _LOOKS[one.way]
-    return Key(text=one.name, colour=colour, shape=shape, bold=one.way == SHIPPED)
+def _asked(one: Figures) -> str:
+    """The density that was asked for: the rest of the model's name."""
+    return one.name.removeprefix(one.way).strip()

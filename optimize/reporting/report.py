@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -123,18 +123,18 @@ class Report:
         """`report.json`."""
         return json.dumps(asdict(self), indent=2, default=str) + "\n"
 
-    def to_markdown(self) -> str:
-        """`report.md`."""
+    def to_markdown(self, charts: Collection[str] = ()) -> str:
+        """`report.md`, with links to the charts that lie beside it, given by name."""
         lines = [f"# {self.name} version {self.version}", "", *self._journey(), ""]
-        if self.shared_length is not None:
+        if F1_CHART in charts:
             lines += [f"![F1 against latency, step by step]({F1_CHART})", ""]
-        else:
+        elif self.shared_length is None:
             lines += [
                 "No chart of F1 against latency: they were not measured together.",
                 "",
             ]
         if any(step.latency for step in self.steps):
-            lines += self._latency()
+            lines += self._latency(charts)
         else:
             lines += ["Latency was not measured: no length fits, or the target is not here.", ""]
         if self.choice:
@@ -182,9 +182,10 @@ class Report:
                 before = step
         return pairs
 
-    def _latency(self) -> list[str]:
+    def _latency(self, charts: Collection[str]) -> list[str]:
         lines = ["## Latency by sequence length", ""]
-        lines += [f"![Latency by sequence length, step by step]({LATENCY_CHART})", ""]
+        if LATENCY_CHART in charts:
+            lines += [f"![Latency by sequence length, step by step]({LATENCY_CHART})", ""]
         conditions = ", ".join(self.latency_conditions())
         for caption, cell in (
             (f"Mean ± std in ms ({conditions})", lambda s, _, n: _latency(s.latency.get(n))),
