@@ -125,12 +125,12 @@ class _Journey:
         self._builder = builder
         self._examples = examples
         self._progress = progress
-        self._gates = Gates(recipe, examples, progress)
+        self._gates = Gates(recipe.tolerances, examples, progress)
         self._reduction = Reduction(recipe, builder, self._gates, train, progress)
         self._pruning_questions = sequences.questions(
             train,
             recipe.prune_sample,
-            unanswerable=recipe.null_score_diff_threshold is not None,
+            unanswerable=recipe.serving.null_score_diff_threshold is not None,
             others=self._reduction.choice_examples,
         )
         self.steps: list[Step] = []
@@ -183,18 +183,22 @@ class _Journey:
             raise SourceError(f"{model.source} cannot be pruned: {first_line(error)}") from error
 
     def _latencies(self) -> dict[str, dict[int, Latency]]:
-        recipe = self._recipe
-        if not benchmark.measurable(recipe.target):
+        measurement = self._recipe.measurement
+        if not benchmark.measurable(self._recipe.target):
             logger.warning("latency is not measured: this machine has no CUDA provider")
             return {}
-        rounds = recipe.rounds + BURN_IN_ROUNDS
+        rounds = measurement.rounds + BURN_IN_ROUNDS
         with (
             self._progress.step("latency"),
             self._progress.task("latency: rounds", rounds) as advance,
         ):
             engines = StepEngines(self.steps)
             return benchmark.measure(
-                engines, recipe.sequence_lengths, recipe.rounds, advance, groups=engines.groups
+                engines,
+                measurement.sequence_lengths,
+                measurement.rounds,
+                advance,
+                groups=engines.groups,
             )
 
     def _in_memory(self) -> str:
@@ -217,11 +221,11 @@ class _Journey:
                 "dataset": recipe.dataset.name if recipe.dataset else None,
                 "questions": len(self._examples),
                 "train_data": recipe.train_data.name if recipe.train_data else None,
-                "null_score_diff_threshold": recipe.null_score_diff_threshold,
+                "null_score_diff_threshold": recipe.serving.null_score_diff_threshold,
                 "target": recipe.target,
                 "provider": served.engine.session.provider,
-                "threads": recipe.threads or available_cpus(),
-                "rounds": recipe.rounds,
+                "threads": recipe.measurement.threads or available_cpus(),
+                "rounds": recipe.measurement.rounds,
                 "steps in memory": self._in_memory() if latencies else None,
                 "machine": platform.machine(),
                 "peak_memory_mib": memory.peak_mib(),

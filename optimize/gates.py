@@ -10,14 +10,14 @@ from optimize.data.squad import Example, Prediction, Scores
 from optimize.evaluation import evaluate, parity
 from optimize.evaluation.parity import Parity
 from optimize.progress import Progress
-from optimize.recipe import Recipe
+from optimize.recipe import Tolerances
 from optimize.steps import Step
 
 logger = logging.getLogger("optimize")
 
 
 class Gates:
-    """The bounds of a recipe, and what was measured of each step, by its name.
+    """What a recipe lets its steps lose, and what was measured of each step, by its name.
 
     Attributes:
         examples: The questions; without any, F1 is not measured, and logits and answers are
@@ -27,13 +27,15 @@ class Gates:
         peaks: The largest resident memory of the process so far when a step had been measured, MiB.
     """
 
-    def __init__(self, recipe: Recipe, examples: Sequence[Example], progress: Progress) -> None:
+    def __init__(
+        self, tolerances: Tolerances, examples: Sequence[Example], progress: Progress
+    ) -> None:
         """Measures nothing yet."""
         self.examples = examples
         self.parity: dict[str, Parity] = {}
         self.scores: dict[str, Scores] = {}
         self.peaks: dict[str, int] = {}
-        self._recipe = recipe
+        self._tolerances = tolerances
         self._progress = progress
         self._predictions: dict[str, dict[str, Prediction]] = {}
         self._questions = parity.sample(examples)
@@ -49,34 +51,34 @@ class Gates:
 
     def gate(self, step: Step, before: Step) -> None:
         """Measures a step; raises GateFailed where its logits or answers are too far off."""
-        found, recipe = self._measure(step, before), self._recipe
+        found = self._measure(step, before)
         parity.check(
             step.name,
             step.spec.precision,
             found,
-            tolerance=recipe.parity_tolerance,
-            min_span_agreement=recipe.min_span_agreement,
+            tolerance=self._tolerances.parity_tolerance,
+            min_span_agreement=self._tolerances.min_span_agreement,
         )
 
     def gate_loss(self, pruned: Step, original: Step) -> None:
         """Measures a removal that was not exact, and gates answers and F1 in the logits' place."""
         self.evaluate(original)
         found = self._measure(pruned, before=original)
-        parity.check_spans(pruned.name, found, self._recipe.min_span_agreement)
+        parity.check_spans(pruned.name, found, self._tolerances.min_span_agreement)
         self.gate_f1(pruned, original.name)
 
     def gate_pruning(self, pruned: Step, original: Step) -> None:
         """Measures a pruned model, and gates F1; without questions, the built-in ones' answers."""
         self.evaluate(original)
-        found, recipe = self._measure(pruned, before=original), self._recipe
+        found = self._measure(pruned, before=original)
         if not self.examples:
-            parity.check_spans(pruned.name, found, recipe.min_span_agreement)
-        self.gate_f1(pruned, original.name, most=recipe.max_pruning_f1_drop)
+            parity.check_spans(pruned.name, found, self._tolerances.min_span_agreement)
+        self.gate_f1(pruned, original.name, most=self._tolerances.max_pruning_f1_drop)
 
     def gate_f1(self, step: Step, reference: str = "pruned", most: float | None = None) -> None:
         """Raises GateFailed where F1 is so many points, or `max_f1_drop`, below another step's."""
         if scores := self.scores.get(step.name):
-            most = self._recipe.max_f1_drop if most is None else most
+            most = self._tolerances.max_f1_drop if most is None else most
             parity.check_f1(step.name, scores, reference, self.scores[reference], most)
 
     def _measure(self, step: Step, before: Step) -> Parity:

@@ -73,7 +73,7 @@ class Reduction:
             calibrate, choose = calibration.split(
                 train, recipe.calibration_sample, recipe.choice_sample
             )
-            if recipe.null_score_diff_threshold is not None:
+            if recipe.serving.null_score_diff_threshold is not None:
                 choose = unanswerable.mixed(choose, train)
             self._train = calibrate, choose
         self._progress = progress
@@ -139,7 +139,7 @@ class Reduction:
         recipe, gates, ranges = self._recipe, self._gates, None
         if self._train:
             to_calibrate, to_choose = self._train
-            gates = Gates(recipe, to_choose, self._progress)
+            gates = Gates(recipe.tolerances, to_choose, self._progress)
             for step in (pruned, graph):
                 gates.evaluate(step)
             with self._progress.step("calibration"):
@@ -162,7 +162,7 @@ class Reduction:
                     waiting.append(replace(variant, keep_head=True))
             if name in gates.scores:
                 made[name] = step
-        length = choice.at_length(recipe.sequence_lengths, graph.spec.max_seq_length)
+        length = choice.at_length(recipe.measurement.sequence_lengths, graph.spec.max_seq_length)
         latencies = self._latencies([graph, *made.values()], length)
 
         def candidate(name: str, kept: str, step: Step | None) -> Candidate:
@@ -182,7 +182,7 @@ class Reduction:
         """Median milliseconds at one length, all in the same rounds."""
         if not benchmark.measurable(self._recipe.target):
             return {}
-        rounds = _ROUNDS_FACTOR * self._recipe.rounds
+        rounds = _ROUNDS_FACTOR * self._recipe.measurement.rounds
         engines = StepEngines(steps)
         with self._progress.task("choice: rounds", rounds + BURN_IN_ROUNDS) as advance:
             found = benchmark.measure(engines, (length,), rounds, advance, groups=engines.groups)

@@ -1,4 +1,4 @@
-"""What to build, and within which bounds."""
+"""What to build, how it is to be served, what it may lose, and how latency is measured."""
 
 from __future__ import annotations
 
@@ -22,6 +22,57 @@ SEQUENCE_LENGTHS = (8, 16, 32, 64, 128, 256, 384, 512)
 
 
 @dataclass(frozen=True)
+class Serving:
+    """How an artifact is to be served, as `artifact.json` says it.
+
+    Attributes:
+        null_score_diff_threshold: The served threshold; None switches the empty answer off.
+        max_seq_length: Longest feature, None for what the model allows, at most 512.
+        doc_stride: Tokens that neighbouring windows share.
+        n_best_size: Spans that are candidates.
+        max_answer_length: In tokens.
+    """
+
+    null_score_diff_threshold: float | None = 0.0
+    max_seq_length: int | None = None
+    doc_stride: int = 128
+    n_best_size: int = 20
+    max_answer_length: int = 30
+
+
+@dataclass(frozen=True)
+class Tolerances:
+    """What the gates let a step lose.
+
+    Attributes:
+        max_f1_drop: F1 points that the artifact may lose against the pruned step.
+        max_pruning_f1_drop: F1 points that pruning may lose.
+        parity_tolerance: Largest logit difference of an fp32 step, relative to the largest logit.
+        min_span_agreement: Share of equal answers that fp16 and int8 must keep.
+    """
+
+    max_f1_drop: float = 1.0
+    max_pruning_f1_drop: float = 2.0
+    parity_tolerance: float = 1e-4
+    min_span_agreement: float = 0.85
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """How latency is measured.
+
+    Attributes:
+        sequence_lengths: In tokens.
+        rounds: Measurements of each step and length.
+        threads: Of whatever runs on the CPU meanwhile; 0 for as many as there are CPUs.
+    """
+
+    sequence_lengths: tuple[int, ...] = SEQUENCE_LENGTHS
+    rounds: int = 10
+    threads: int = 0
+
+
+@dataclass(frozen=True)
 class Recipe:
     """One build.
 
@@ -31,7 +82,6 @@ class Recipe:
         baseline, baseline_revision: The checkpoint to compare with; None for `model` itself.
         prune: What the model may cost at most, None to remove nothing but zeros.
         prune_sample: Questions of `train_data` to prune on, none of those that `choice_sample` has.
-        max_pruning_f1_drop: F1 points that pruning may lose.
         precision: auto, fp32, fp16 or int8.
         target: cpu or cuda.
         dataset: SQuAD v2 file for the F1 gate; None gates on parity and span agreement alone.
@@ -41,19 +91,15 @@ class Recipe:
         calibration: How ranges are found, one of `calibration.METHODS`.
         fast_gelu: Whether each int8 variant is tried with GELU approximated by tanh, too.
         output, name, version: Published at `<output>/<name>/<version>/`.
-        null_score_diff_threshold: The served threshold; None switches the empty answer off.
-        max_seq_length: Longest feature, None for what the model allows, at most 512.
         allow_lossy: Whether heads with a zero query or key, which still average, leave too.
         allow_unfused: Whether a graph that does not fuse fully is served.
-        max_f1_drop: F1 points that the artifact may lose against the pruned step.
-        parity_tolerance: Largest logit difference of an fp32 step, relative to the largest logit.
-        min_span_agreement: Share of equal answers that fp16 and int8 must keep.
-        sequence_lengths: Tokens at which latency is measured.
-        rounds: Latency measurements of each step and length.
         triton: Whether the artifact is published as a Triton model repository too.
         triton_instances: Of each Triton model, on each GPU or on the CPU.
         half: Whether PyTorch artifacts store their weights in half precision.
         keep_steps: Where to leave every step's own artifact folder, None to remove them.
+        serving: How the artifact is to be served.
+        tolerances: What the gates let it lose.
+        measurement: How latency is measured.
     """
 
     model: str
@@ -63,7 +109,6 @@ class Recipe:
     baseline_revision: str | None = None
     prune: Bound | None = None
     prune_sample: int = 500
-    max_pruning_f1_drop: float = 2.0
     precision: str = "auto"
     target: str = "cpu"
     dataset: Path | None = None
@@ -75,23 +120,15 @@ class Recipe:
     name: str = "qa"
     version: int = 1
     opset: int = 18
-    null_score_diff_threshold: float | None = 0.0
-    max_seq_length: int | None = None
-    doc_stride: int = 128
-    n_best_size: int = 20
-    max_answer_length: int = 30
     allow_lossy: bool = False
     allow_unfused: bool = False
-    max_f1_drop: float = 1.0
-    parity_tolerance: float = 1e-4
-    min_span_agreement: float = 0.85
-    sequence_lengths: tuple[int, ...] = SEQUENCE_LENGTHS
-    rounds: int = 10
-    threads: int = 0
     triton: bool = False
     triton_instances: int = 1
     half: bool = False
     keep_steps: Path | None = None
+    serving: Serving = Serving()
+    tolerances: Tolerances = Tolerances()
+    measurement: Measurement = Measurement()
 
     def last_steps(self) -> tuple[str, ...]:
         """The last steps to try, fastest first; int8 stands for all of its variants."""
@@ -115,19 +152,20 @@ class Recipe:
             "baseline_revision",
             "dataset",
             "train_data",
-            "sequence_lengths",
-            "rounds",
-            "threads",
+            "measurement",
             "triton",
             "triton_instances",
         )
         recipe = {k: v for k, v in asdict(self).items() if k not in ignored}
+        # Flat, for that is what the ids of published builds are of.
+        recipe = recipe.pop("serving") | recipe.pop("tolerances") | recipe
         for name, path in (("dataset", self.dataset), ("train_data", self.train_data)):
             recipe[name] = _sha256(path) if path else None
         if self.prune and self.prune.kind == "latency":
-            recipe["threads"] = self.threads
+            recipe["threads"] = self.measurement.threads
         if "int8" in self.last_steps():
-            recipe["choice_length"] = at_length(self.sequence_lengths, self.max_seq_length or 512)
+            longest = self.serving.max_seq_length or 512
+            recipe["choice_length"] = at_length(self.measurement.sequence_lengths, longest)
         identity: dict[str, Any] = {
             "weights": dict(weights),
             "recipe": recipe,

@@ -125,7 +125,7 @@ class StepBuilder:
         self._build_id = build_id
         self._scratch = scratch
         self._questions = questions
-        self._engines = Engines(recipe.threads)
+        self._engines = Engines(recipe.measurement.threads)
 
     def original(self, name: str, checkpoint: Checkpoint) -> Step:
         """A checkpoint as it came, run by PyTorch."""
@@ -156,7 +156,7 @@ class StepBuilder:
         notes: dict[str, Any] | None = None,
     ) -> Step:
         """A step that PyTorch runs."""
-        recipe, config = self._recipe, checkpoint.config
+        recipe, serving, config = self._recipe, self._recipe.serving, checkpoint.config
         family = family_of(config)
         folder = self._folder(name, checkpoint.folder)
         stored = _halved(state) if recipe.half else state
@@ -175,11 +175,11 @@ class StepBuilder:
             layers=tuple(layers),
             inputs=family.inputs,
             pad_token_id=config.pad_token_id or 0,
-            max_seq_length=min(512, family.longest(config), recipe.max_seq_length or 512),
-            doc_stride=recipe.doc_stride,
-            n_best_size=recipe.n_best_size,
-            max_answer_length=recipe.max_answer_length,
-            null_score_diff_threshold=recipe.null_score_diff_threshold,
+            max_seq_length=min(512, family.longest(config), serving.max_seq_length or 512),
+            doc_stride=serving.doc_stride,
+            n_best_size=serving.n_best_size,
+            max_answer_length=serving.max_answer_length,
+            null_score_diff_threshold=serving.null_score_diff_threshold,
             files={},
             tools={},
             figures={},

@@ -12,7 +12,7 @@ from transformers import BertConfig, BertForQuestionAnswering
 
 from optimize.evaluation.torch_session import TorchSession
 from optimize.graph.quantize import Variant
-from optimize.recipe import Recipe
+from optimize.recipe import Recipe, Serving
 from optimize.source import checkpoint, compaction
 from optimize.source.checkpoint import TOKENIZER_FILES, Checkpoint, State
 from optimize.steps import Artifact, StepBuilder
@@ -110,7 +110,7 @@ def build_steps(name: str, scratch: Path, device: str, steps: Sequence[str]) -> 
         output=folder,
         target=device,
         # What the embedded checkpoint is served with.
-        null_score_diff_threshold=-4.0,
+        serving=Serving(null_score_diff_threshold=-4.0),
     )
     builder = StepBuilder(recipe, "0" * 64, folder)
     compacted = compaction.compact(source.state, source.config)

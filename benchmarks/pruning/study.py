@@ -20,7 +20,7 @@ from optimize.data.squad import Example, Scores
 from optimize.evaluation import benchmark, evaluate, parity
 from optimize.evaluation.benchmark import BURN_IN_ROUNDS, Latency
 from optimize.progress import Progress
-from optimize.recipe import Recipe
+from optimize.recipe import Measurement, Recipe, Serving
 from optimize.source import checkpoint
 from optimize.steps import StepBuilder
 from predictor.artifact import MODEL_FILES, SPEC_FILE, TOKENIZER_FILE, load_spec
@@ -187,15 +187,15 @@ def _graph(model: Model, threads: int, scratch: Path) -> Path:
     recipe = Recipe(
         model=str(model.folder),
         output=own,
-        null_score_diff_threshold=SERVED_THRESHOLD,
-        threads=threads,
+        serving=Serving(null_score_diff_threshold=SERVED_THRESHOLD),
+        measurement=Measurement(threads=threads),
     )
     builder = StepBuilder(recipe, None, own)
     weights = builder.original("torch", checkpoint.load(recipe.model))
     onnx = builder.onnx(weights)
     graph = builder.graph(onnx)
     agreement = parity.compare(graph.engine, weights.engine, parity.QUESTIONS)
-    parity.check_logits(model.name, agreement, recipe.parity_tolerance)
+    parity.check_logits(model.name, agreement, recipe.tolerances.parity_tolerance)
     # Of so many models the graphs alone take a gigabyte.
     for step in (weights, onnx):
         shutil.rmtree(step.folder)

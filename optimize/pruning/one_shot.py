@@ -85,7 +85,7 @@ def prune(
     if bound is None:
         return Pruned(start, start.notes)
     start = replace(start, state=_with_biases(start.state, config))
-    torch.set_num_threads(recipe.threads or available_cpus())
+    torch.set_num_threads(recipe.measurement.threads or available_cpus())
     prices = _costs(config, bound, recipe, progress)
     before = prices.total(start.layers)
     notes = {"pruned to": str(bound), "pruned on": f"{len(questions)} questions"}
@@ -129,7 +129,7 @@ def _with_biases(state: State, config: Any) -> State:
 def _batches(checkpoint: Checkpoint, questions: Sequence[Question], recipe: Recipe) -> Sequences:
     config = checkpoint.config
     family = family_of(config)
-    longest = min(family.longest(config), recipe.max_seq_length or 512)
+    longest = min(family.longest(config), recipe.serving.max_seq_length or 512)
     return Sequences(checkpoint.folder, questions, family.inputs, config.pad_token_id or 0, longest)
 
 
@@ -177,7 +177,7 @@ def _costs(config: Any, bound: Bound, recipe: Recipe, progress: Progress) -> Cos
         return latency_table.measure(
             config,
             bound.length,
-            threads=recipe.threads or available_cpus(),
+            threads=recipe.measurement.threads or available_cpus(),
             target=recipe.target,
             scratch=Path(scratch),
             advance=advance,

@@ -7,7 +7,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
@@ -16,7 +16,7 @@ from optimize.data import squad, unanswerable
 from optimize.data.squad import Example
 from optimize.errors import SourceError
 from optimize.progress import Progress
-from optimize.recipe import Recipe, tool_versions
+from optimize.recipe import tool_versions
 from optimize.source import checkpoint, compaction
 from optimize.source.checkpoint import Checkpoint
 from optimize.source.compaction import Compacted
@@ -29,7 +29,8 @@ from optimize.training.models import Network
 from optimize.training.movement import Movement
 from optimize.training.settings import MovementSettings, TrainingSettings
 from optimize.training.snapshots import Snapshots
-from optimize.verbs.making import make
+from optimize.verbs.converting import make
+from optimize.verbs.recipes import given, recipe_of
 from predictor.artifact import TOKENIZER_FILE
 from predictor.sessions.cpu import available_cpus
 from predictor.tokenization import FeatureTokenizer
@@ -39,18 +40,8 @@ logger = logging.getLogger("optimize")
 
 def finetune(arguments: argparse.Namespace) -> int:
     """Trains; the artifact appears whole, or not at all, and snapshots stay until it is there."""
-    recipe = Recipe(
-        model=arguments.model,
-        revision=arguments.revision,
-        output=arguments.output,
-        target=arguments.target,
-        null_score_diff_threshold=arguments.null_threshold,
-        max_seq_length=arguments.max_seq_length,
-        doc_stride=arguments.doc_stride,
-        threads=arguments.threads,
-        half=arguments.half,
-    )
-    torch.set_num_threads(recipe.threads or available_cpus())
+    recipe = recipe_of(arguments)
+    torch.set_num_threads(recipe.measurement.threads or available_cpus())
     settings = _settings(arguments)
     train = squad.read(arguments.train_data)
     folder = arguments.snapshots or arguments.output.with_name(
@@ -81,17 +72,16 @@ def finetune(arguments: argparse.Namespace) -> int:
 
 
 def _settings(arguments: argparse.Namespace) -> TrainingSettings:
-    names = {field.name for field in fields(TrainingSettings)}
-    given = {name: value for name, value in vars(arguments).items() if name in names}
     device = hardware.device(arguments.device)
-    given |= {"device": device, "compute": hardware.compute(arguments.compute, device)}
-    given["movement"] = _movement(arguments) if arguments.movement else None
-    return TrainingSettings(**given)
-
-
-def _movement(arguments: argparse.Namespace) -> MovementSettings:
-    names = [field.name for field in fields(MovementSettings)]
-    return MovementSettings(**{name: getattr(arguments, name) for name in names})
+    movement = MovementSettings(**given(MovementSettings, arguments))
+    return TrainingSettings(
+        **given(TrainingSettings, arguments)
+        | {
+            "device": device,
+            "compute": hardware.compute(arguments.compute, device),
+            "movement": movement if arguments.movement else None,
+        }
+    )
 
 
 def _identity(

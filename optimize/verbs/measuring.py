@@ -17,7 +17,7 @@ from optimize.evaluation import benchmark as benchmarks
 from optimize.evaluation import evaluate, parity
 from optimize.evaluation.benchmark import BURN_IN_ROUNDS
 from optimize.progress import Progress
-from optimize.recipe import Recipe
+from optimize.recipe import Tolerances
 from optimize.reporting.report import table
 from predictor.artifact import TOKENIZER_FILE
 from predictor.engine import Engine
@@ -75,8 +75,8 @@ def _compare(
             name,
             engine.spec.precision,
             found,
-            tolerance=Recipe.parity_tolerance,
-            min_span_agreement=Recipe.min_span_agreement,
+            tolerance=Tolerances.parity_tolerance,
+            min_span_agreement=Tolerances.min_span_agreement,
         )
     figures = asdict(found) | {"relative_logit_difference": found.relative}
     if ours and theirs:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from optimize.pruning.bound import Bound, Kind
+from optimize.pruning.bound import Kind
 from optimize.training.settings import MovementSettings, TrainingSettings
 from optimize.verbs.dependence import needing
 from optimize.verbs.values import (
@@ -20,12 +20,12 @@ from optimize.verbs.values import (
 )
 
 # What each option that bounds a pruned model is a bound of.
-_BOUND_KINDS: dict[str, Kind] = {
+BOUND_KINDS: dict[str, Kind] = {
     "prune_to": "density",
     "prune_to_flops": "flops",
     "target_latency_ms": "latency",
 }
-BOUNDS = tuple(_BOUND_KINDS)
+BOUNDS = tuple(BOUND_KINDS)
 
 
 def checkpoint_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,7 +36,8 @@ def checkpoint_arguments(parser: argparse.ArgumentParser) -> None:
         "--target", choices=("cpu", "cuda"), default="cpu", help="where it will run"
     )
     parser.add_argument(
-        "--null-threshold", type=threshold, default=0.0,
+        "--null-threshold", dest="null_score_diff_threshold", metavar="THRESHOLD", type=threshold,
+        default=0.0,
         help="null_score_diff_threshold to serve with; none: there is always an answer",
     )  # fmt: skip
     parser.add_argument(
@@ -109,15 +110,6 @@ def pruning_arguments(parser: argparse.ArgumentParser, *, required: bool) -> Non
         "--prune-sample", action=needing(BOUNDS),
         type=positive, default=500, help="questions of --train-data to prune on",
     )  # fmt: skip
-
-
-def bound_of(arguments: argparse.Namespace) -> Bound | None:
-    """What a pruned model may cost, by `pruning_arguments`; None where nothing is asked for."""
-    for name, kind in _BOUND_KINDS.items():
-        value = getattr(arguments, name)
-        if value is not None:
-            return Bound(kind, value, arguments.prune_length)
-    return None
 
 
 def schedule_arguments(parser: argparse.ArgumentParser) -> None:

@@ -9,11 +9,9 @@ from optimize.verbs import options
 from optimize.verbs.dependence import VerbParser, needing
 from optimize.verbs.values import Help, between, finite, positive
 
-_MAKING = "optimize.verbs.making"
+_CONVERTING = "optimize.verbs.converting"
 _MEASURING = "optimize.verbs.measuring"
-_PRUNING = "optimize.verbs.prune"
-_TRAINING = "optimize.verbs.finetune"
-_PUBLISHING = "optimize.verbs.publishing"
+_PUBLISHING = "optimize.verbs.publish"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -42,7 +40,7 @@ def parser() -> argparse.ArgumentParser:
     _build(
         verb(
             "build",
-            f"{_PUBLISHING}:build",
+            "optimize.verbs.build:build",
             "baseline → pruned → onnx → graph → int8 or fp16, gated and published",
             "--model demo/checkpoint/pruned --baseline demo/checkpoint/baseline "
             "--dataset demo/data/questions.json --output root",
@@ -51,7 +49,7 @@ def parser() -> argparse.ArgumentParser:
     _compact(
         verb(
             "compact",
-            f"{_MAKING}:compact",
+            f"{_CONVERTING}:compact",
             "remove a checkpoint's zero heads and neurons; a PyTorch artifact",
             "--model demo/checkpoint/pruned --output out/pruned",
         )
@@ -59,7 +57,7 @@ def parser() -> argparse.ArgumentParser:
     _prune(
         verb(
             "prune",
-            f"{_PRUNING}:prune",
+            "optimize.verbs.prune:prune",
             "remove the heads and neurons that matter least, without training; a PyTorch artifact",
             "--model demo/checkpoint/baseline --train-data train.json --prune-to 0.7 "
             "--output out/pruned",
@@ -68,7 +66,7 @@ def parser() -> argparse.ArgumentParser:
     _finetune(
         verb(
             "finetune",
-            f"{_TRAINING}:finetune",
+            "optimize.verbs.finetune:finetune",
             "train a model, best a pruned one with the original as its teacher; resumable",
             "--model out/pruned --teacher demo/checkpoint/baseline --train-data train.json "
             "--output out/recovered",
@@ -76,7 +74,7 @@ def parser() -> argparse.ArgumentParser:
     )
     export = verb(
         "export",
-        f"{_MAKING}:export",
+        f"{_CONVERTING}:export",
         "export a PyTorch artifact to ONNX",
         "--model-dir out/pruned --output out/onnx",
     )
@@ -85,7 +83,7 @@ def parser() -> argparse.ArgumentParser:
     options.threads_argument(export)
     fuse = verb(
         "fuse",
-        f"{_MAKING}:fuse",
+        f"{_CONVERTING}:fuse",
         "fuse the graph of an exported artifact; a layer that does not fuse fails (exit 3)",
         "--model-dir out/onnx --output out/graph",
     )
@@ -95,7 +93,7 @@ def parser() -> argparse.ArgumentParser:
     _quantize(
         verb(
             "quantize",
-            f"{_MAKING}:quantize",
+            f"{_CONVERTING}:quantize",
             "make an fp32 ONNX artifact int8, or fp16",
             "--model-dir out/graph --output out/int8 --asymmetric",
         )

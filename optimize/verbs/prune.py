@@ -7,33 +7,20 @@ import argparse
 from optimize.data import squad
 from optimize.progress import Progress
 from optimize.pruning import one_shot, sequences
-from optimize.recipe import Recipe
 from optimize.source import checkpoint
 from optimize.steps import Step, StepBuilder
-from optimize.verbs.making import make
-from optimize.verbs.options import bound_of
+from optimize.verbs.converting import make
+from optimize.verbs.recipes import bound_of, recipe_of
 
 
 def prune(arguments: argparse.Namespace) -> int:
     """Prunes on training questions; the artifact appears whole, or not at all."""
-    recipe = Recipe(
-        model=arguments.model,
-        revision=arguments.revision,
-        output=arguments.output,
-        target=arguments.target,
-        null_score_diff_threshold=arguments.null_threshold,
-        max_seq_length=arguments.max_seq_length,
-        doc_stride=arguments.doc_stride,
-        prune=bound_of(arguments),
-        prune_sample=arguments.prune_sample,
-        threads=arguments.threads,
-        half=arguments.half,
-    )
+    recipe = recipe_of(arguments, prune=bound_of(arguments))
     train = squad.read(arguments.train_data)
     questions = sequences.questions(
         train,
         recipe.prune_sample,
-        unanswerable=recipe.null_score_diff_threshold is not None,
+        unanswerable=recipe.serving.null_score_diff_threshold is not None,
         seed=arguments.seed,
     )
 

@@ -12,7 +12,7 @@ from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import GRPCInferenceServiceSt
 from demo.servers import HOST, Server, running
 from optimize.build import build
 from optimize.progress import Progress
-from optimize.recipe import Recipe
+from optimize.recipe import Measurement, Recipe, Serving
 from tests.integration.answers import infer, rest_values
 from tests.integration.calls import ANSWER, ask
 
@@ -30,9 +30,8 @@ def built(tmp_path_factory: pytest.TempPathFactory, checkpoint: Path) -> Callabl
                 output=root,
                 precision=precision,
                 target="cuda" if precision == "fp16" else "cpu",
-                null_score_diff_threshold=-4.0,
-                sequence_lengths=(8, 64),
-                rounds=1,
+                serving=Serving(null_score_diff_threshold=-4.0),
+                measurement=Measurement(sequence_lengths=(8, 64), rounds=1),
             )
             with Progress() as progress:
                 build(recipe, progress)

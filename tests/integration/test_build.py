@@ -20,7 +20,7 @@ from optimize.errors import GateFailed
 from optimize.evaluation.evaluate import session_for
 from optimize.graph import quantize
 from optimize.progress import Progress
-from optimize.recipe import Recipe
+from optimize.recipe import Measurement, Recipe, Tolerances
 from optimize.source import compaction
 from predictor.artifact import load_spec
 from predictor.engine import Engine
@@ -202,7 +202,8 @@ def test_auto_falls_back_where_a_gate_fails(checkpoint, tmp_path):
 
 
 def in_process(checkpoint, root, **changes):
-    recipe = Recipe(model=str(checkpoint), output=root, sequence_lengths=(8,), rounds=1, **changes)
+    short = Measurement(sequence_lengths=(8,), rounds=1)
+    recipe = Recipe(model=str(checkpoint), output=root, measurement=short, **changes)
     with Progress() as progress:
         return build(recipe, progress)
 
@@ -377,7 +378,9 @@ def test_a_head_that_averages_leaves_where_losses_are_allowed(
     assert pruned["notes"] == {"heads with a zero query or key, removed with loss": 1}
     assert pruned["parity"]["max_logit_difference"] > 1e-3
     with pytest.raises(GateFailed, match="pruned: .* of the answers"):
-        in_process(averaging, tmp_path / "other", min_span_agreement=1.01, **changes)
+        in_process(
+            averaging, tmp_path / "other", tolerances=Tolerances(min_span_agreement=1.01), **changes
+        )
 
 
 def test_a_loss_of_f1_is_gated(averaging, checkpoint, tmp_path):
@@ -387,6 +390,6 @@ def test_a_loss_of_f1_is_gated(averaging, checkpoint, tmp_path):
     with pytest.raises(GateFailed, match="pruned: F1 .* below the original step's"):
         in_process(
             averaging, tmp_path, precision="fp32", allow_lossy=True, baseline=str(checkpoint),
-            dataset=data, max_f1_drop=-100.0, min_span_agreement=0.0,
+            dataset=data, tolerances=Tolerances(max_f1_drop=-100.0, min_span_agreement=0.0),
         )  # fmt: skip
     assert not (tmp_path / "qa").exists()

@@ -11,7 +11,7 @@ from optimize.choice import Candidate
 from optimize.errors import SourceError
 from optimize.evaluation.parity import QUESTIONS
 from optimize.progress import Progress
-from optimize.recipe import Recipe
+from optimize.recipe import Measurement, Recipe, Serving, Tolerances
 from predictor.artifact import load_spec
 from predictor.engine import Engine
 from tests.integration.test_build import one_error_line, optimize
@@ -40,11 +40,9 @@ def recipe(tmp_path_factory):
         output=folder / "root",
         train_data=write_squad(folder / "train.json", QUESTIONS[3:]),
         dataset=write_squad(folder / "gate.json", QUESTIONS[:3]),
-        sequence_lengths=(8, 48),
-        rounds=2,
-        max_f1_drop=100.0,
-        min_span_agreement=0.0,
-        null_score_diff_threshold=None,
+        serving=Serving(null_score_diff_threshold=None),
+        tolerances=Tolerances(max_f1_drop=100.0, min_span_agreement=0.0),
+        measurement=Measurement(sequence_lengths=(8, 48), rounds=2),
     )
 
 
@@ -81,7 +79,8 @@ def test_the_best_variant_by_the_rule_is_served(recipe):
 
 
 def test_what_misses_the_bound_is_tried_with_an_fp32_head_and_then_left(recipe, tmp_path):
-    folder, report = run(recipe, output=tmp_path, dataset=None, max_f1_drop=-100.1)
+    strict = replace(recipe.tolerances, max_f1_drop=-100.1)
+    folder, report = run(recipe, output=tmp_path, dataset=None, tolerances=strict)
     names = [c["name"] for c in report["choice"]["candidates"]]
     assert names[6:] == ["int8-fp32-head", "int8-asymmetric-fp32-head", "int8-static-fp32-head"]
     assert all("below the pruned" in c["refused"] for c in report["choice"]["candidates"])
@@ -108,10 +107,10 @@ def test_the_training_data_are_part_of_the_build(recipe, tmp_path):
     assert build_id() == build_id(train_data=same)
     changes = (
         {"train_data": other}, {"train_data": None}, {"choice_sample": 7}, {"fast_gelu": True},
-        {"calibration_sample": 7}, {"calibration": "entropy"}, {"sequence_lengths": (8,)},
+        {"calibration_sample": 7}, {"calibration": "entropy"}, {"measurement": Measurement((8,))},
     )  # fmt: skip
     assert len({build_id(), *(build_id(**change) for change in changes)}) == len(changes) + 1
-    assert build_id() == build_id(sequence_lengths=(16, 48), rounds=3)
+    assert build_id() == build_id(measurement=Measurement((16, 48), rounds=3))
 
 
 def test_too_few_training_questions_are_refused_before_the_work(recipe, tmp_path):

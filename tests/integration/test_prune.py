@@ -13,7 +13,7 @@ from optimize.evaluation.parity import QUESTIONS
 from optimize.progress import Progress
 from optimize.pruning import sequences
 from optimize.pruning.bound import Bound
-from optimize.recipe import Recipe
+from optimize.recipe import Measurement, Recipe, Serving, Tolerances
 from predictor.artifact import load_spec
 from tests.integration.test_choice import write_squad
 from tests.optimize.source import sources
@@ -30,12 +30,9 @@ def recipe(tmp_path_factory):
         train_data=write_squad(folder / "train.json", QUESTIONS[3:]),
         dataset=write_squad(folder / "gate.json", QUESTIONS[:3]),
         precision="fp32",
-        sequence_lengths=(8, 48),
-        rounds=2,
-        max_f1_drop=100.0,
-        max_pruning_f1_drop=100.0,
-        null_score_diff_threshold=None,
-        threads=1,
+        serving=Serving(null_score_diff_threshold=None),
+        tolerances=Tolerances(max_f1_drop=100.0, max_pruning_f1_drop=100.0),
+        measurement=Measurement(sequence_lengths=(8, 48), rounds=2, threads=1),
     )
 
 
@@ -68,14 +65,16 @@ def test_it_is_found_again(recipe, caplog):
 
 
 def test_a_loss_above_the_bound_publishes_nothing(recipe, tmp_path):
-    strict = replace(recipe, output=tmp_path / "root", max_pruning_f1_drop=-0.5)
+    tolerances = replace(recipe.tolerances, max_pruning_f1_drop=-0.5)
+    strict = replace(recipe, output=tmp_path / "root", tolerances=tolerances)
     with pytest.raises(GateFailed, match=r"^pruned: F1 .* below the baseline step's .* is -0.5$"):
         run(strict)
     assert not list((tmp_path / "root").rglob("artifact.json"))
 
 
 def test_without_a_data_set_answers_are_gated(recipe, tmp_path):
-    blind = replace(recipe, output=tmp_path / "root", dataset=None, min_span_agreement=1.01)
+    tolerances = replace(recipe.tolerances, min_span_agreement=1.01)
+    blind = replace(recipe, output=tmp_path / "root", dataset=None, tolerances=tolerances)
     with pytest.raises(GateFailed, match=r"^pruned: .* of the answers are those of the step befor"):
         run(blind)
 

@@ -1,8 +1,7 @@
-"""Parity, benchmark, report and recipe, on engines that need no model."""
+"""Parity, benchmark and report, on engines that need no model."""
 
 import json
 from dataclasses import replace
-from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,6 @@ from optimize.errors import GateFailed
 from optimize.evaluation import benchmark, evaluate, parity
 from optimize.evaluation.benchmark import Latency
 from optimize.evaluation.parity import Parity
-from optimize.recipe import Recipe, tool_versions
 from optimize.reporting.report import Report, StepFigures
 from predictor.types import Logits, Question
 
@@ -167,35 +165,3 @@ def test_a_latency_that_was_not_measured_is_not_guessed():
     found = report(step("baseline", None, 60.0), step("fp16", None, 60.0))
     assert found.figures()["speed_up"] is None
     assert "Latency was not measured" in found.to_markdown()
-
-
-def test_auto_ends_with_fp32():
-    assert Recipe(model="m", output=Path("o")).last_steps() == ("int8", "fp32")
-    assert Recipe(model="m", output=Path("o"), target="cuda").last_steps() == ("fp16", "fp32")
-    assert Recipe(model="m", output=Path("o"), precision="fp16").last_steps() == ("fp16",)
-
-
-@pytest.mark.parametrize("runtime", ["onnxruntime", "onnxruntime-gpu"])
-def test_the_installed_runtime_is_named(monkeypatch, runtime):
-    def version(name):
-        if name.startswith("onnxruntime") and name != runtime:
-            raise PackageNotFoundError(name)
-        return "1"
-
-    monkeypatch.setattr("importlib.metadata.version", version)
-    assert [name for name in tool_versions() if "runtime" in name] == [runtime]
-
-
-def test_the_build_id_is_of_what_decides_the_bytes(tmp_path):
-    def build_id(**changes):
-        given = {"model": "m", "output": tmp_path} | changes
-        return Recipe(**given).build_id({"model": "1"})
-
-    assert build_id() == build_id(output=tmp_path / "elsewhere", rounds=3, threads=1)
-    assert build_id() != build_id(precision="fp32")
-    assert build_id() != build_id(null_score_diff_threshold=-1.0)
-    data = tmp_path / "d.json"
-    data.write_text("1")
-    first = build_id(dataset=data)
-    data.write_text("2")
-    assert len({build_id(), first, build_id(dataset=data)}) == 3

@@ -12,7 +12,7 @@ from optimize.pruning import costs
 from optimize.pruning.bound import Bound
 from optimize.pruning.one_shot import prune
 from optimize.pruning.sequences import Sequences
-from optimize.recipe import Recipe
+from optimize.recipe import Measurement, Recipe, Serving
 from optimize.source import checkpoint
 from optimize.source.assembly import build_module
 from optimize.source.compaction import density
@@ -29,7 +29,8 @@ def kind(request):
 
 
 def recipe(bound, **changes):
-    return Recipe(model="", output="", prune=bound, max_seq_length=LENGTH, threads=1, **changes)
+    given = {"serving": Serving(max_seq_length=LENGTH), "measurement": Measurement(threads=1)}
+    return Recipe(model="", output="", prune=bound, **given | changes)
 
 
 def pruned(source, bound, seed=0, **changes):

@@ -12,7 +12,7 @@ from optimize.errors import GateFailed, SourceError
 from optimize.evaluation.parity import QUESTIONS
 from optimize.graph import fusion
 from optimize.graph.export import export
-from optimize.recipe import Recipe
+from optimize.recipe import Measurement, Recipe, Serving
 from optimize.source import checkpoint, compaction
 from optimize.source.assembly import build_module, layer_shapes
 from optimize.source.family import FAMILIES, family_of
@@ -40,12 +40,18 @@ INPUTS = dict.fromkeys(sources.KINDS, TYPED) | {
 LONG = Question(QUESTIONS[0].question, " ".join(dict.fromkeys(q.context for q in QUESTIONS)) * 3)
 
 
-def journey(folder, scratch, **recipe):
+def journey(folder, scratch, allow_unfused=False):
     """The steps of one checkpoint up to the fused graph."""
     source = checkpoint.load(str(folder))
     compacted = compaction.compact(source.state, source.config)
-    given = {"doc_stride": 8, "threads": 1, "null_score_diff_threshold": None} | recipe
-    builder = StepBuilder(Recipe(model="m", output=scratch, **given), "0" * 64, scratch)
+    recipe = Recipe(
+        model="m",
+        output=scratch,
+        allow_unfused=allow_unfused,
+        serving=Serving(doc_stride=8, null_score_diff_threshold=None),
+        measurement=Measurement(threads=1),
+    )
+    builder = StepBuilder(recipe, "0" * 64, scratch)
     plain = builder.torch("torch", source, compacted.state, compacted.layers, compacted.density)
     exported = builder.onnx(plain)
     return SimpleNamespace(

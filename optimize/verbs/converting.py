@@ -18,6 +18,7 @@ from optimize.publishing.scratch import no_space
 from optimize.recipe import Recipe
 from optimize.source import checkpoint, compaction
 from optimize.steps import Artifact, Step, StepBuilder
+from optimize.verbs.recipes import recipe_of
 from predictor.errors import PredictorError
 from predictor.types import Question
 
@@ -26,18 +27,7 @@ logger = logging.getLogger("optimize")
 
 def compact(arguments: argparse.Namespace) -> int:
     """A checkpoint → the PyTorch artifact of what is left of it."""
-    recipe = Recipe(
-        model=arguments.model,
-        revision=arguments.revision,
-        output=arguments.output,
-        target=arguments.target,
-        null_score_diff_threshold=arguments.null_threshold,
-        max_seq_length=arguments.max_seq_length,
-        doc_stride=arguments.doc_stride,
-        allow_lossy=arguments.allow_lossy,
-        threads=arguments.threads,
-        half=arguments.half,
-    )
+    recipe = recipe_of(arguments)
 
     def build(builder: StepBuilder, _: Progress) -> Step:
         model = checkpoint.load(recipe.model, recipe.revision)
@@ -53,14 +43,14 @@ def compact(arguments: argparse.Namespace) -> int:
 def export(arguments: argparse.Namespace) -> int:
     """A PyTorch artifact → its ONNX graph."""
     before = _read(arguments.model_dir, "torch", "export")
-    recipe = _recipe(arguments, opset=arguments.opset)
+    recipe = _recipe(arguments)
     return make("export", recipe, lambda builder, _: builder.onnx(before))
 
 
 def fuse(arguments: argparse.Namespace) -> int:
     """An ONNX artifact → its fused graph."""
     before = _read(arguments.model_dir, "onnx", "fuse")
-    recipe = _recipe(arguments, allow_unfused=arguments.allow_unfused)
+    recipe = _recipe(arguments)
     return make("fuse", recipe, lambda builder, _: builder.graph(before))
 
 
@@ -79,7 +69,7 @@ def quantize(arguments: argparse.Namespace) -> int:
             raise SourceError("--fp16 takes none of int8's options")
         return _fp16(arguments, before)
     train = squad.read(arguments.train_data) if variant.static else []
-    recipe = replace(_recipe(arguments), calibration=arguments.calibration)
+    recipe = _recipe(arguments)
 
     def build(builder: StepBuilder, _: Progress) -> Step:
         questions = squad.sample(train, arguments.calibration_sample)
@@ -99,16 +89,9 @@ def _fp16(arguments: argparse.Namespace, before: Artifact) -> int:
     return make("quantize", _recipe(arguments), lambda builder, _: builder.fp16(before), questions)
 
 
-def _recipe(
-    arguments: argparse.Namespace, *, opset: int = 18, allow_unfused: bool = False
-) -> Recipe:
-    return Recipe(
-        model=str(arguments.model_dir),
-        output=arguments.output,
-        opset=opset,
-        allow_unfused=allow_unfused,
-        threads=arguments.threads,
-    )
+def _recipe(arguments: argparse.Namespace) -> Recipe:
+    """Of a verb that takes an artifact's folder."""
+    return recipe_of(arguments, model=str(arguments.model_dir))
 
 
 def _read(folder: Path, format_: str, verb: str) -> Artifact:

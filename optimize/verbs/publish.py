@@ -1,37 +1,18 @@
-"""`build`, and the end of its journey alone: `publish` and `report`."""
+"""The end of a build's journey alone: `publish` and `report`."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import fields
 from datetime import UTC, datetime
 
-from optimize.build import build as run_build
 from optimize.errors import SourceError
-from optimize.progress import Progress
 from optimize.publishing import publish as publishing
 from optimize.publishing import triton
-from optimize.recipe import Recipe, content_id
+from optimize.recipe import content_id
 from optimize.reporting.report import Report, StepFigures
 from optimize.steps import Artifact
-from optimize.verbs.options import bound_of
 from predictor.artifact import ArtifactSpec, read_spec
-
-
-def build(arguments: argparse.Namespace) -> int:
-    """Runs the whole journey and prints its report."""
-    known = {field.name for field in fields(Recipe)}
-    given = {k: v for k, v in vars(arguments).items() if k in known}
-    recipe = Recipe(
-        **given,
-        null_score_diff_threshold=arguments.null_threshold,
-        prune=bound_of(arguments),
-    )
-    with Progress() as progress:
-        folder = run_build(recipe, progress)
-    sys.stdout.write((folder / "report.md").read_text(encoding="utf-8"))
-    return 0
 
 
 def publish(arguments: argparse.Namespace) -> int:
