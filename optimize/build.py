@@ -13,16 +13,16 @@ from pathlib import Path
 from optimize import memory
 from optimize.data import squad
 from optimize.data.squad import Example
-from optimize.errors import OptimizeError, SourceError, first_line
+from optimize.errors import SourceError, one_line
 from optimize.evaluation import benchmark, parity
 from optimize.evaluation.benchmark import BURN_IN_ROUNDS, Latency
 from optimize.gates import Gates
-from optimize.last_steps import Reduced, Reduction
+from optimize.last_steps import LastSteps, Outcome
 from optimize.progress import Progress
 from optimize.pruning import one_shot, sequences
 from optimize.pruning.one_shot import Pruned
 from optimize.publishing import publish, staging, triton
-from optimize.publishing.scratch import no_space, scratch
+from optimize.publishing.scratch import scratch
 from optimize.recipe import Recipe
 from optimize.reporting import charts
 from optimize.reporting.report import Report, StepFigures
@@ -30,7 +30,6 @@ from optimize.source import checkpoint
 from optimize.source.checkpoint import Checkpoint
 from optimize.steps import Step, StepBuilder, StepEngines
 from predictor.artifact import SPEC_FILE, write_spec
-from predictor.errors import PredictorError
 from predictor.sessions.cpu import available_cpus
 
 logger = logging.getLogger("optimize")
@@ -126,12 +125,12 @@ class _Journey:
         self._examples = examples
         self._progress = progress
         self._gates = Gates(recipe.tolerances, examples, progress)
-        self._reduction = Reduction(recipe, builder, self._gates, train, progress)
+        self._last_steps = LastSteps(recipe, builder, self._gates, train, progress)
         self._pruning_questions = sequences.questions(
             train,
             recipe.prune_sample,
             unanswerable=recipe.serving.null_score_diff_threshold is not None,
-            others=self._reduction.choice_examples,
+            others=self._last_steps.choice_examples,
         )
         self.steps: list[Step] = []
 
@@ -166,21 +165,14 @@ class _Journey:
             graph = builder.graph(onnx)
             self.steps.append(graph)
             self._gates.gate(graph, before=onnx)
-        reduced = self._reduction.run(pruned, graph)
-        self.steps += reduced.tried
-        return self._report(reduced, self._latencies()), reduced.served
+        last = self._last_steps.run(pruned, graph)
+        self.steps += last.tried
+        return self._report(last, self._latencies()), last.served
 
     def _pruned(self, model: Checkpoint) -> Pruned:
         """What pruning leaves of the model; whatever fails is the model's fault, or the disk's."""
-        try:
+        with one_line(SourceError, f"{model.source} cannot be pruned"):
             return one_shot.prune(model, self._pruning_questions, self._recipe, self._progress)
-        except (OptimizeError, PredictorError):
-            raise
-        except Exception as error:
-            if no_space(error):
-                raise
-            logger.debug("pruned", exc_info=True)
-            raise SourceError(f"{model.source} cannot be pruned: {first_line(error)}") from error
 
     def _latencies(self) -> dict[str, dict[int, Latency]]:
         measurement = self._recipe.measurement
@@ -206,15 +198,15 @@ class _Journey:
         groups = StepEngines(self.steps).groups([step.name for step in self.steps])
         return "all at once" if len(groups) == 1 else "in groups, drawn anew in each round"
 
-    def _report(self, reduced: Reduced, latencies: dict[str, dict[int, Latency]]) -> Report:
-        recipe, served, gates = self._recipe, reduced.served, self._gates
+    def _report(self, last: Outcome, latencies: dict[str, dict[int, Latency]]) -> Report:
+        recipe, served, gates = self._recipe, last.served, self._gates
         return Report(
             name=recipe.name,
             version=recipe.version,
             build_id=served.spec.build_id,
             served=served.name,
-            rejected=reduced.rejected,
-            choice=reduced.choice,
+            rejected=last.rejected,
+            choice=last.choice,
             conditions={
                 "date": datetime.now(UTC).date().isoformat(),
                 "model": served.spec.source,

@@ -9,6 +9,18 @@ OptimizeError           1
 
 from __future__ import annotations
 
+import errno
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from predictor.errors import PredictorError
+
+logger = logging.getLogger("optimize")
+
+_NO_SPACE = tuple(os.strerror(code) for code in (errno.ENOSPC, errno.EDQUOT))
+
 
 class OptimizeError(Exception):
     """Base of every expected failure of a build."""
@@ -41,3 +53,32 @@ class GateFailed(OptimizeError):
 def first_line(error: BaseException) -> str:
     """What another library's error says, as one line."""
     return next(iter(str(error).splitlines()), type(error).__name__)
+
+
+def no_space(error: Exception) -> bool:
+    """Whether an error of any library is that of a full disk: its text is all they share."""
+    return any(text in str(error) for text in _NO_SPACE)
+
+
+@contextmanager
+def one_line(
+    kind: type[OptimizeError],
+    what: str,
+    known: tuple[type[Exception], ...] = (OptimizeError, PredictorError),
+) -> Iterator[None]:
+    """Makes whatever exporters, converters and runtimes raise an error of one line.
+
+    Args:
+        kind: Of the error to raise.
+        what: What failed; the first line of what was raised follows.
+        known: What passes as it is, as the error of a full disk does.
+    """
+    try:
+        yield
+    except known:
+        raise
+    except Exception as error:
+        if no_space(error):
+            raise
+        logger.debug("%s", what, exc_info=True)
+        raise kind(f"{what}: {first_line(error)}") from error

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TypeVar
 
 from optimize import choice
 from optimize.choice import Candidate, Choice
 from optimize.data import unanswerable
 from optimize.data.squad import Example
-from optimize.errors import GateFailed, first_line
+from optimize.errors import GateFailed, one_line
 from optimize.evaluation import benchmark
 from optimize.evaluation.benchmark import BURN_IN_ROUNDS
 from optimize.gates import Gates
 from optimize.graph import calibration, quantize
 from optimize.graph.quantize import Variant
 from optimize.progress import Progress
-from optimize.publishing.scratch import no_space
 from optimize.recipe import Recipe
 from optimize.steps import Step, StepBuilder, StepEngines
 
@@ -27,12 +26,11 @@ logger = logging.getLogger("optimize")
 
 # A single length is measured, and what differs by little is to be told apart.
 _ROUNDS_FACTOR = 3
-_T = TypeVar("_T")
 _Make = Callable[[], Step]
 
 
 @dataclass(frozen=True)
-class Reduced:
+class Outcome:
     """What is served.
 
     Attributes:
@@ -48,7 +46,7 @@ class Reduced:
     choice: Choice | None
 
 
-class Reduction:
+class LastSteps:
     """Makes the steps that follow the fused graph."""
 
     def __init__(
@@ -83,7 +81,7 @@ class Reduction:
         """Training questions that an int8 variant is chosen on; nothing else may learn of them."""
         return self._train[1] if self._train else ()
 
-    def run(self, pruned: Step, graph: Step) -> Reduced:
+    def run(self, pruned: Step, graph: Step) -> Outcome:
         """The best of the last steps that passes its gates; raises GateFailed where none does."""
         compared = None
         if "int8" in self._recipe.last_steps() and (self._train or self._gates.examples):
@@ -106,7 +104,7 @@ class Reduction:
                 break
         served = graph if name == "fp32" else tried[-1]
         chosen = compared.choice(name, rejected, self._sample()) if compared else None
-        return Reduced(served, tried, rejected, chosen)
+        return Outcome(served, tried, rejected, chosen)
 
     def _ways(self, graph: Step, compared: _Compared | None) -> Iterator[tuple[str, _Make]]:
         """Each of the last steps with what makes it, the one to try first first."""
@@ -124,10 +122,12 @@ class Reduction:
 
     def _gated(self, name: str, make: _Make, graph: Step, tried: list[Step]) -> None:
         """Makes a step and gates it; raises GateFailed."""
-        step = _whatever_fails(name, make)
+        with _runs(name):
+            step = make()
         if step is not graph:
             try:
-                _whatever_fails(name, partial(self._gates.gate, step, graph))
+                with _runs(name):
+                    self._gates.gate(step, graph)
             finally:
                 # What does not run has no figures.
                 if name in self._gates.parity:
@@ -151,9 +151,9 @@ class Reduction:
             name = variant.name
             try:
                 with self._progress.step(f"{name} as a candidate"):
-                    make = partial(self._builder.int8, variant, graph, ranges)
-                    step = _whatever_fails(name, make)
-                    _whatever_fails(name, partial(gates.evaluate, step))
+                    with _runs(name):
+                        step = self._builder.int8(variant, graph, ranges)
+                        gates.evaluate(step)
                     gates.gate_f1(step)
             except GateFailed as error:
                 refused[name] = str(error)
@@ -225,14 +225,6 @@ def _all_refused(compared: _Compared | None) -> str:
     return "; ".join(c.refused for c in compared.candidates if c.refused) if compared else ""
 
 
-def _whatever_fails(name: str, run: Callable[[], _T]) -> _T:
-    """Raises GateFailed for whatever converters and runtimes raise: another step may do."""
-    try:
-        return run()
-    except GateFailed:
-        raise
-    except Exception as error:
-        if no_space(error):
-            raise
-        logger.debug("%s", name, exc_info=True)
-        raise GateFailed(f"{name}: cannot be made or does not run: {first_line(error)}") from error
+def _runs(name: str) -> AbstractContextManager[None]:
+    """Whatever converters and runtimes raise is GateFailed, for another step may do."""
+    return one_line(GateFailed, f"{name}: cannot be made or does not run", known=(GateFailed,))

@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from optimize.errors import PublishError, WriteError
+from optimize.errors import PublishError, WriteError, no_space
 from optimize.publishing import publish, staging
-from optimize.publishing.scratch import no_space
 
 
 @contextmanager

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
 
-from optimize.errors import OptimizeError, WriteError
-
-_NO_SPACE = tuple(os.strerror(code) for code in (errno.ENOSPC, errno.EDQUOT))
+from optimize.errors import OptimizeError, WriteError, no_space
 
 
 @contextmanager
@@ -36,11 +32,6 @@ def scratch(keep: Path | None) -> Iterator[Path]:
         if no_space(error):
             raise WriteError(f"{folder}: no space left for the steps of the build") from error
         raise
-
-
-def no_space(error: Exception) -> bool:
-    """Whether an error of any library is that of a full disk: its text is all they share."""
-    return any(text in str(error) for text in _NO_SPACE)
 
 
 def _kept(keep: Path) -> Iterator[Path]:

@@ -9,17 +9,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from optimize.data import squad
-from optimize.errors import OptimizeError, SourceError, first_line
+from optimize.errors import SourceError, one_line
 from optimize.evaluation import parity
 from optimize.graph.quantize import Variant
 from optimize.progress import Progress
 from optimize.publishing.output_folder import making
-from optimize.publishing.scratch import no_space
 from optimize.recipe import Recipe
 from optimize.source import checkpoint, compaction
 from optimize.steps import Artifact, Step, StepBuilder
 from optimize.verbs.recipes import recipe_of
-from predictor.errors import PredictorError
 from predictor.types import Question
 
 logger = logging.getLogger("optimize")
@@ -120,18 +118,9 @@ def make(
         questions: On which values must stay in the range of fp16.
     """
     with Progress() as progress, making(recipe.output) as scratch, progress.step(verb):
-        try:
+        with one_line(SourceError, f"{verb}: {recipe.model} cannot be converted"):
             step = build(StepBuilder(recipe, None, scratch, questions), progress)
             _ = step.engine
-        except (OptimizeError, PredictorError):
-            raise
-        except Exception as error:  # whatever the exporters and converters raise
-            if no_space(error):
-                raise
-            logger.debug("%s", verb, exc_info=True)
-            raise SourceError(
-                f"{verb}: {recipe.model} cannot be converted: {first_line(error)}"
-            ) from error
         for text, found in step.notes.items():
             logger.info("%s: %s: %s", verb, text, found)
     logger.info("made %s", recipe.output)
