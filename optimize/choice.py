@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from optimize.data.squad import Scores
+from optimize.data.metrics import Scores
 
 TIE = 1.03
 LONGEST = 384

@@ -6,7 +6,8 @@ import logging
 from collections.abc import Sequence
 
 from optimize import memory
-from optimize.data.squad import Example, Prediction, Scores
+from optimize.data.metrics import Prediction, Scores
+from optimize.data.squad import Example
 from optimize.evaluation import evaluate, parity
 from optimize.evaluation.parity import Parity
 from optimize.progress import Progress

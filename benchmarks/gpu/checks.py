@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmarks.gpu import attention as gpu_attention
 from benchmarks.gpu.models import PROVIDERS, Built
-from optimize.data import squad
+from optimize.data import metrics, squad
 from optimize.data.squad import Example
 from optimize.evaluation import evaluate
 from predictor.artifact import read_spec
@@ -137,5 +137,5 @@ def _not_here(name: str) -> Check:
     return Check(name, None, "needs CUDA")
 
 
-def _figures(scores: squad.Scores) -> str:
+def _figures(scores: metrics.Scores) -> str:
     return f"{scores.exact_match:.2f}/{scores.f1:.2f}"

@@ -29,7 +29,7 @@ from benchmarks.section import Section
 from demo.building import BASELINE, MAX_F1_DROP, NULL_THRESHOLD, PRUNED, QUESTIONS
 from loadtest.signals import exit_on_signals
 from optimize.data import squad
-from optimize.data.squad import Scores
+from optimize.data.metrics import Scores
 from optimize.errors import SourceError
 from optimize.reporting import charts
 from optimize.reporting.report import F1_CHART, LATENCY_CHART, Report

@@ -15,8 +15,9 @@ from pathlib import Path
 from benchmarks.errors import BenchmarkError
 from benchmarks.output import say
 from demo.building import BASELINE, NULL_THRESHOLD, PRUNED
-from optimize.data import squad
-from optimize.data.squad import Example, Scores
+from optimize.data import metrics, squad
+from optimize.data.metrics import Scores
+from optimize.data.squad import Example
 from optimize.evaluation import benchmark, evaluate, parity
 from optimize.evaluation.benchmark import BURN_IN_ROUNDS, Latency
 from optimize.progress import Progress
@@ -209,9 +210,9 @@ def _accuracy(
     asked = [*questions.threshold, *questions.measured]
     with progress.task(f"{name}: evaluate", len(asked)) as advance:
         predictions = evaluate.predict(engine, asked, advance)
-    threshold = squad.score(questions.threshold, predictions, None).best_f1_threshold
-    served = squad.score(questions.measured, predictions, SERVED_THRESHOLD)
-    chosen = squad.score(questions.measured, predictions, threshold)
+    threshold = metrics.score(questions.threshold, predictions, None).best_f1_threshold
+    served = metrics.score(questions.measured, predictions, SERVED_THRESHOLD)
+    chosen = metrics.score(questions.measured, predictions, threshold)
     say(f"{name}: F1 {served.f1:.2f}, {chosen.f1:.2f} at a threshold of {threshold:.2f}")
     return Accuracy(served, threshold, chosen)
 

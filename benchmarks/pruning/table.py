@@ -34,7 +34,7 @@ from benchmarks.pruning.study import (
 )
 from benchmarks.section import Section
 from loadtest.signals import exit_on_signals
-from optimize.data.squad import Scores
+from optimize.data.metrics import Scores
 from optimize.errors import OptimizeError
 from optimize.reporting.report import table
 from optimize.verbs.values import positive

@@ -9,8 +9,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from optimize.data import squad
-from optimize.data.squad import Example, Prediction, Scores
+from optimize.data import metrics, squad
+from optimize.data.metrics import Prediction, Scores
+from optimize.data.squad import Example
 from optimize.progress import Progress
 from predictor.artifact import read_spec
 from predictor.engine import Engine
@@ -71,7 +72,7 @@ def evaluate(
     """The official figures at the artifact's own threshold, and the predictions behind them."""
     predictions = predict(engine, examples, advance, concurrency=concurrency)
     threshold = engine.spec.null_score_diff_threshold
-    return squad.score(examples, predictions, threshold), predictions
+    return metrics.score(examples, predictions, threshold), predictions
 
 
 def main(arguments: argparse.Namespace) -> int:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from optimize.data.squad import Example, Prediction, Scores
+from optimize.data.metrics import Prediction, Scores
+from optimize.data.squad import Example
 from optimize.errors import GateFailed
 from predictor.engine import Engine
 from predictor.types import Question

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from optimize.choice import Choice
-from optimize.data.squad import Scores
+from optimize.data.metrics import Scores
 from optimize.evaluation.benchmark import Latency
 from optimize.evaluation.parity import Parity
 

@@ -6,7 +6,7 @@ import pytest
 
 from optimize import choice
 from optimize.choice import Candidate
-from optimize.data.squad import Scores
+from optimize.data.metrics import Scores
 
 SCORES = Scores(500, 50.0, 60.0, 4.0, None, None, 60.0, 0.0)
 

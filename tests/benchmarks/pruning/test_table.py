@@ -13,7 +13,7 @@ from benchmarks.pruning import table as pruning_table
 from benchmarks.pruning.charts import DENSITY_CHART, LATENCY_CHART
 from benchmarks.pruning.study import Accuracy, Figures, Questions, found
 from benchmarks.pruning.table import SECTION, Conditions, content
-from optimize.data.squad import Scores
+from optimize.data.metrics import Scores
 from optimize.evaluation.benchmark import Latency
 from tests.conftest import ROOT
 

@@ -8,7 +8,8 @@ from types import SimpleNamespace
 import pytest
 from transformers.data.metrics.squad_metrics import squad_evaluate
 
-from optimize.data.squad import Example, Prediction, Scores
+from optimize.data.metrics import Prediction, Scores
+from optimize.data.squad import Example
 
 # Ours → theirs; the best thresholds are compared apart.
 _NAMES = {

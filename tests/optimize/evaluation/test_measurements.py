@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from optimize import memory
-from optimize.data.squad import Example, Scores
+from optimize.data.metrics import Scores
+from optimize.data.squad import Example
 from optimize.errors import GateFailed
 from optimize.evaluation import benchmark, evaluate, parity
 from optimize.evaluation.benchmark import Latency

@@ -16,7 +16,7 @@ import pytest
 import resvg_py
 from PIL import Image
 
-from optimize.data.squad import Scores
+from optimize.data.metrics import Scores
 from optimize.evaluation.benchmark import Latency
 from optimize.reporting import charts
 from optimize.reporting.report import F1_CHART, LATENCY_CHART, Report, StepFigures

@@ -4,8 +4,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from optimize.data import squad
-from optimize.data.squad import Example, Prediction
+from optimize.data import metrics
+from optimize.data.metrics import Prediction
+from optimize.data.squad import Example
 from tests.optimize.data.official import assert_official
 
 WORDS = ["a", "an", "The", "fox", "Fox's", "foxes", "U.S.", "1,000", "—", "'", "ﬁn", "İ", "ß", "狐"]
@@ -36,7 +37,7 @@ def score(questions, threshold):
     predictions = {
         str(n): Prediction(best, difference) for n, (_, best, difference) in enumerate(questions)
     }
-    return squad.score(examples, predictions, threshold), examples, predictions
+    return metrics.score(examples, predictions, threshold), examples, predictions
 
 
 @given(QUESTIONS, DIFFERENCES)
@@ -59,9 +60,9 @@ def test_the_best_threshold_gives_the_best_figure(questions):
     A text that normalizes to nothing, "a" say, is right for a question without an answer, but the
     official search for the threshold takes it for wrong. Ours follows it.
     """
-    assume(all(bool(best) == bool(squad.normalize_answer(best)) for _, best, _ in questions))
+    assume(all(bool(best) == bool(metrics.normalize_answer(best)) for _, best, _ in questions))
     scores, examples, predictions = score(questions, 0.0)
-    at_f1 = squad.score(examples, predictions, scores.best_f1_threshold)
-    at_exact = squad.score(examples, predictions, scores.best_exact_match_threshold)
+    at_f1 = metrics.score(examples, predictions, scores.best_f1_threshold)
+    at_exact = metrics.score(examples, predictions, scores.best_exact_match_threshold)
     assert at_f1.f1 == pytest.approx(scores.best_f1)
     assert at_exact.exact_match == pytest.approx(scores.best_exact_match)
