@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from optimize.verbs import options
+from optimize.verbs import build_options, finetune_options, options
 from optimize.verbs.dependence import VerbParser, needing
 from optimize.verbs.values import Help, between, finite, positive
 
@@ -37,7 +37,7 @@ def parser() -> argparse.ArgumentParser:
         added.set_defaults(run=run)
         return added
 
-    _build(
+    build_options.add_to(
         verb(
             "build",
             "optimize.verbs.build:build",
@@ -63,7 +63,7 @@ def parser() -> argparse.ArgumentParser:
             "--output out/pruned",
         )
     )
-    _finetune(
+    finetune_options.add_to(
         verb(
             "finetune",
             "optimize.verbs.finetune:finetune",
@@ -78,7 +78,8 @@ def parser() -> argparse.ArgumentParser:
         "export a PyTorch artifact to ONNX",
         "--model-dir out/pruned --output out/onnx",
     )
-    _folders(export)
+    options.model_dir_argument(export)
+    options.output_argument(export)
     options.opset_argument(export)
     options.threads_argument(export)
     fuse = verb(
@@ -87,7 +88,8 @@ def parser() -> argparse.ArgumentParser:
         "fuse the graph of an exported artifact; a layer that does not fuse fails (exit 3)",
         "--model-dir out/onnx --output out/graph",
     )
-    _folders(fuse)
+    options.model_dir_argument(fuse)
+    options.output_argument(fuse)
     options.unfused_argument(fuse)
     options.threads_argument(fuse)
     _quantize(
@@ -120,7 +122,7 @@ def parser() -> argparse.ArgumentParser:
         "measure artifacts' latencies by sequence length, interleaved; a Markdown table",
         "--model-dir out/pruned out/int8 --sequence-lengths 8,64,512",
     )
-    _model_dirs(benchmark)
+    options.model_dirs_argument(benchmark)
     options.latency_arguments(benchmark)
     options.threads_argument(benchmark)
     benchmark.add_argument("--json", action="store_true", help="print JSON instead")
@@ -130,7 +132,7 @@ def parser() -> argparse.ArgumentParser:
         "publish an artifact atomically, under a name and a version that never change",
         "--model-dir out/int8 --output root --name qa --version 1",
     )
-    publish.add_argument("--model-dir", type=Path, required=True, help="folder of the artifact")
+    options.model_dir_argument(publish)
     options.publish_arguments(publish)
     report = verb(
         "report",
@@ -143,60 +145,9 @@ def parser() -> argparse.ArgumentParser:
     return whole
 
 
-def _build(build: argparse.ArgumentParser) -> None:
-    options.checkpoint_arguments(build)
-    build.add_argument("--baseline", help="checkpoint to compare with; default: --model itself")
-    build.add_argument(
-        "--baseline-revision", action=needing("baseline"), help="hub revision of --baseline"
-    )
-    build.add_argument(
-        "--allow-lossy", action="store_true",
-        help="remove heads with a zero query or key too, though they still average their values; "
-        "answers and F1 are gated, not logits",
-    )  # fmt: skip
-    options.pruning_arguments(build, required=False)
-    build.add_argument(
-        "--max-pruning-f1-drop", action=needing(options.BOUNDS, "dataset"), type=finite,
-        default=2.0, help="F1 points that pruning may lose on --dataset",
-    )  # fmt: skip
-    options.unfused_argument(build)
-    build.add_argument(
-        "--precision", choices=("auto", "fp32", "fp16", "int8"), default="auto",
-        help="auto: the fastest for the target that passes the gates, fp32 last",
-    )  # fmt: skip
-    build.add_argument("--dataset", type=Path, help="SQuAD v2 file for the F1 gate, .json[.gz]")
-    options.training_arguments(build)
-    build.add_argument(
-        "--choice-sample", action=needing("train_data"), type=positive, default=500,
-        help="questions of --train-data to choose the int8 variant on, none that calibrate",
-    )  # fmt: skip
-    build.add_argument(
-        "--fast-gelu", action="store_true",
-        help="try each int8 variant with GELU approximated by tanh, too",
-    )  # fmt: skip
-    options.publish_arguments(build)
-    options.opset_argument(build)
-    build.add_argument(
-        "--max-f1-drop", action=needing(("dataset", "train_data")), type=finite, default=1.0,
-        help="F1 points the artifact may lose",
-    )  # fmt: skip
-    build.add_argument(
-        "--parity-tolerance", type=finite, default=1e-4, help="relative logit error of fp32 steps"
-    )
-    build.add_argument(
-        "--min-span-agreement", type=finite, default=0.85,
-        help="share of answers that fp16 and int8 must leave as they were",
-    )  # fmt: skip
-    options.latency_arguments(build)
-    build.add_argument(
-        "--keep-steps", type=Path, help="new folder that keeps every step's own artifact"
-    )
-    options.threads_argument(build)
-
-
 def _compact(compact: argparse.ArgumentParser) -> None:
     options.checkpoint_arguments(compact)
-    _output(compact)
+    options.output_argument(compact)
     removal = compact.add_mutually_exclusive_group()
     removal.add_argument(
         "--allow-lossy", action="store_true",
@@ -216,27 +167,13 @@ def _prune(prune: argparse.ArgumentParser) -> None:
     options.pruning_arguments(prune, required=True)
     options.half_argument(prune)
     prune.add_argument("--seed", type=between(0, 2**31), default=0, help="of every draw")
-    _output(prune)
+    options.output_argument(prune)
     options.threads_argument(prune)
 
 
-def _finetune(finetune: argparse.ArgumentParser) -> None:
-    options.checkpoint_arguments(finetune)
-    finetune.add_argument("--teacher", help="checkpoint whose logits and hidden states are learnt")
-    finetune.add_argument(
-        "--teacher-revision", action=needing("teacher"), help="hub revision of --teacher"
-    )
-    options.train_data_argument(finetune, required=True)
-    _output(finetune)
-    options.schedule_arguments(finetune)
-    options.loss_arguments(finetune)
-    options.movement_arguments(finetune)
-    options.half_argument(finetune)
-    options.machine_arguments(finetune)
-
-
 def _quantize(quantize: argparse.ArgumentParser) -> None:
-    _folders(quantize)
+    options.model_dir_argument(quantize)
+    options.output_argument(quantize)
     kind = quantize.add_mutually_exclusive_group()
     kind.add_argument(
         "--asymmetric", action="store_true",
@@ -267,7 +204,7 @@ def _quantize(quantize: argparse.ArgumentParser) -> None:
 
 
 def _verify(verify: argparse.ArgumentParser) -> None:
-    verify.add_argument("--model-dir", type=Path, required=True, help="folder of the artifact")
+    options.model_dir_argument(verify)
     verify.add_argument("--against", type=Path, help="folder of the artifact to compare it with")
     verify.add_argument(
         "--dataset", type=Path,
@@ -290,7 +227,7 @@ def _verify(verify: argparse.ArgumentParser) -> None:
 
 
 def _evaluate(evaluate: argparse.ArgumentParser) -> None:
-    _model_dirs(evaluate)
+    options.model_dirs_argument(evaluate)
     evaluate.add_argument("--dataset", type=Path, required=True, help="SQuAD file, .json[.gz]")
     evaluate.add_argument(
         "--eval-sample", type=positive,
@@ -302,20 +239,3 @@ def _evaluate(evaluate: argparse.ArgumentParser) -> None:
         "1 for a lone client's; default: 32",
     )  # fmt: skip
     options.threads_argument(evaluate)
-
-
-def _folders(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model-dir", type=Path, required=True, help="folder of the artifact")
-    _output(parser)
-
-
-def _output(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--output", type=Path, required=True, help="folder to make, absent or empty"
-    )
-
-
-def _model_dirs(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--model-dir", type=Path, required=True, nargs="+", help="folder of an artifact, or several"
-    )
