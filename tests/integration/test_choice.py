@@ -14,7 +14,7 @@ from optimize.progress import Progress
 from optimize.recipe import Measurement, Recipe, Serving, Tolerances
 from predictor.artifact import load_spec
 from predictor.engine import Engine
-from tests.integration.test_build import one_error_line, optimize
+from tests.integration.building import one_error_line, optimize
 from tests.optimize.source import sources
 
 
@@ -144,20 +144,3 @@ def test_training_questions_are_not_the_gate_s(recipe, tmp_path):
     train = write_squad(tmp_path / "train.json", QUESTIONS[2:])
     with pytest.raises(SourceError, match="holds 1 of the questions of --dataset"):
         run(recipe, train_data=train)
-
-
-def test_a_chart_that_cannot_be_drawn_loses_no_build(recipe, tmp_path):
-    """matplotlib refuses to be imported; Jupyter, for one, sets this variable for its children."""
-    result = optimize(
-        "build", "--model", recipe.model, "--output", tmp_path, "--precision", "fp32",
-        "--sequence-lengths", "8", "--rounds", "1", "--dataset", recipe.dataset,
-        "--null-threshold", "none", MPLBACKEND="of-another-installation",
-    )  # fmt: skip
-    assert result.returncode == 0, result.stderr
-    for chart in ("report-f1.svg", "report-latency.svg"):
-        assert f"{chart} is left out, it cannot be drawn: " in result.stderr
-    files = {path.name for path in (tmp_path / "qa" / "1").iterdir()}
-    assert {"model.onnx", "report.md"} <= files
-    assert not [name for name in files if name.endswith(".svg")]
-    assert "## Latency by sequence length" in result.stdout
-    assert "![" not in result.stdout

@@ -8,7 +8,7 @@ from benchmarks.pruning import table as pruning_table
 from benchmarks.pruning.charts import DENSITY_CHART, LATENCY_CHART
 from benchmarks.pruning.table import SECTION
 from tests.conftest import ROOT
-from tests.integration.test_build import optimize
+from tests.integration.building import optimize
 
 
 def test_a_study_of_one_model_beside_the_embedded_ones(checkpoint, tmp_path):

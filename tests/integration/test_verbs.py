@@ -14,7 +14,7 @@ from optimize.__main__ import main
 from predictor.artifact import load_spec
 from predictor.engine import Engine
 from tests.conftest import ROOT
-from tests.integration.test_build import QUESTIONS, one_error_line, optimize
+from tests.integration.building import QUESTIONS, one_error_line, optimize
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""`build --target cuda --precision fp16` of a model that leaves fp16's range, and its verbs."""
+"""fp16 builds: the embedded model's, and of one that leaves its range; the verbs too."""
 
 import json
 
@@ -6,7 +6,11 @@ import pytest
 import torch
 
 from optimize.__main__ import main
+from optimize.data import squad
+from optimize.evaluation.evaluate import predict
 from predictor.artifact import load_spec
+from predictor.engine import Engine
+from tests.integration.building import QUESTIONS
 from tests.optimize.graph.test_fp16 import scale
 from tests.optimize.source import sources
 
@@ -75,3 +79,27 @@ def test_the_verbs_keep_it_in_fp32_too(overflowing, tmp_path, caplog, capsys):
     capsys.readouterr()
     assert main(["verify", "--model-dir", str(half), "--against", str(graph)]) == 0
     assert json.loads(capsys.readouterr().out)["relative_logit_difference"] < 2e-2
+
+
+def test_fp16_answers_as_fp32_does(built):
+    folder = built("fp16") / "qa" / "1"
+    spec = load_spec(folder)
+    assert (spec.precision, spec.target) == ("fp16", "cuda")
+    assert spec.files["model.onnx"].size < 0.52 * (built("fp32") / "qa/1/model.onnx").stat().st_size
+    engine = Engine.load(folder, provider="CPUExecutionProvider")
+    reference = Engine.load(built("fp32") / "qa" / "1")
+    for ours, theirs in zip(
+        engine.answer(QUESTIONS)[0], reference.answer(QUESTIONS)[0], strict=True
+    ):
+        assert ours.answers[0].text == theirs.answers[0].text
+        assert ours.null_score_diff == pytest.approx(theirs.null_score_diff, abs=0.05)
+
+
+def test_fp16_answers_as_fp32_does_on_real_questions(built, squad2_dev):
+    examples = squad.read(squad2_dev)[::60]
+    engine = Engine.load(built("fp16") / "qa" / "1", provider="CPUExecutionProvider")
+    ours = predict(engine, examples)
+    theirs = predict(Engine.load(built("fp32") / "qa" / "1"), examples)
+    same = sum(ours[e.id].best == theirs[e.id].best for e in examples)
+    assert len(examples) > 100
+    assert same >= 0.98 * len(examples)
