@@ -112,6 +112,13 @@ def score(
     )
 
 
+def f1_of_each(
+    examples: Sequence[Example], predictions: Mapping[str, Prediction], threshold: float | None
+) -> list[float]:
+    """F1 of every question's answer, 0 to 1, at a null threshold; None never refuses."""
+    return _Values.of(f1, examples, [predictions[e.id] for e in examples]).at(threshold)
+
+
 @dataclass(frozen=True)
 class _Values:
     """A metric's value of each question if its best span is the answer."""
