@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from optimize import memory
+from optimize.candidates import Candidates
 from optimize.data import squad
 from optimize.data.squad import Example
 from optimize.errors import SourceError, one_line
@@ -23,12 +24,14 @@ from optimize.pruning import one_shot, sequences
 from optimize.pruning.one_shot import Pruned
 from optimize.publishing import publish, staging, triton
 from optimize.publishing.scratch import scratch
-from optimize.recipe import Recipe
+from optimize.questions import Questions
+from optimize.recipe import AUTO, Recipe
 from optimize.reporting import charts
 from optimize.reporting.report import Report, StepFigures
 from optimize.source import checkpoint
 from optimize.source.checkpoint import Checkpoint
 from optimize.steps import Step, StepBuilder, StepEngines
+from optimize.thresholds import Thresholds
 from predictor.artifact import SPEC_FILE, write_spec
 from predictor.sessions.cpu import available_cpus
 
@@ -59,12 +62,18 @@ def build(recipe: Recipe, progress: Progress) -> Path:
     train = squad.read(recipe.train_data) if recipe.train_data else []
     if recipe.prune and not train:
         raise SourceError(f"{recipe.prune}: pruning needs --train-data")
-    if "int8" not in recipe.last_steps() and (recipe.fast_gelu or (train and not recipe.prune)):
+    auto = recipe.serving.null_score_diff_threshold == AUTO
+    if auto and not (examples or train):
+        raise SourceError("--null-threshold auto needs --train-data or --dataset")
+    if "int8" not in recipe.last_steps() and (
+        recipe.fast_gelu or (train and not (recipe.prune or auto))
+    ):
         raise SourceError("--train-data and --fast-gelu are for int8, which is not asked for")
     if shared := squad.shared(examples, train):
         raise SourceError(
             f"--train-data holds {shared} of the questions of --dataset, which is the last gate"
         )
+    questions = Questions.of(recipe, examples, train)
     model = checkpoint.load(recipe.model, recipe.revision)
     baseline = model
     if recipe.baseline:
@@ -79,8 +88,8 @@ def build(recipe: Recipe, progress: Progress) -> Path:
         if recipe.triton:
             triton.check(recipe.output, recipe.name, recipe.version, build_id)
         with scratch(recipe.keep_steps) as folder:
-            builder = StepBuilder(recipe, build_id, folder, parity.sample(examples))
-            journey = _Journey(recipe, builder, examples, train, progress)
+            builder = StepBuilder(recipe, build_id, folder, parity.sample(questions.judge))
+            journey = _Journey(recipe, builder, questions, train, progress)
             report, served = journey.run(model, baseline)
             # The artifact itself comes last: where it is, all is.
             baseline_folder, _ = folders.values()
@@ -116,21 +125,32 @@ class _Journey:
         self,
         recipe: Recipe,
         builder: StepBuilder,
-        examples: Sequence[Example],
+        questions: Questions,
         train: Sequence[Example],
         progress: Progress,
     ) -> None:
         self._recipe = recipe
         self._builder = builder
-        self._examples = examples
+        self._questions = questions
         self._progress = progress
-        self._gates = Gates(recipe.tolerances, examples, progress)
-        self._last_steps = LastSteps(recipe, builder, self._gates, train, progress)
+        self._gates = Gates(recipe.tolerances, questions.judge, progress)
+        choosing = None
+        if questions.choose:
+            choosing = Gates(recipe.tolerances, questions.choose, progress)
+        self._thresholds = Thresholds(recipe, choosing)
+        candidates = None
+        if questions.choose or questions.judge:
+            candidates = Candidates(
+                recipe, builder, choosing or self._gates, self._thresholds, questions, progress
+            )
+        self._last_steps = LastSteps(
+            recipe, builder, self._gates, self._thresholds, candidates, progress
+        )
         self._pruning_questions = sequences.questions(
             train,
             recipe.prune_sample,
             unanswerable=recipe.serving.null_score_diff_threshold is not None,
-            others=self._last_steps.choice_examples,
+            others=questions.choose,
         )
         self.steps: list[Step] = []
 
@@ -138,13 +158,16 @@ class _Journey:
         """All steps in order; returns the report and the step to serve."""
         builder = self._builder
         with self._progress.step("baseline"):
-            first = builder.original("baseline", baseline)
+            first = self._thresholds.settled(builder.original("baseline", baseline))
             self._gates.evaluate(first)
             self.steps.append(first)
         with self._progress.step("pruned"):
             smaller = self._pruned(model)
             pruned = builder.pruned(model, smaller.compacted, smaller.notes)
-            original = first if model is baseline else builder.original("original", model)
+            pruned = self._thresholds.settled(pruned)
+            original = first
+            if model is not baseline:
+                original = self._thresholds.settled(builder.original("original", model))
             lossy, chosen = bool(smaller.compacted.lossy_heads), smaller.chosen
             # All is on disk now, and the next steps need the memory.
             del smaller
@@ -193,6 +216,11 @@ class _Journey:
                 groups=engines.groups,
             )
 
+    def _threshold(self) -> float | str | None:
+        """How the steps' null thresholds came about."""
+        asked = self._recipe.serving.null_score_diff_threshold
+        return f"{AUTO}, on {self._questions.chosen_on}" if asked == AUTO else asked
+
     def _in_memory(self) -> str:
         """How latency was measured: with all steps loaded, or with some at a time."""
         groups = StepEngines(self.steps).groups([step.name for step in self.steps])
@@ -211,9 +239,9 @@ class _Journey:
                 "date": datetime.now(UTC).date().isoformat(),
                 "model": served.spec.source,
                 "dataset": recipe.dataset.name if recipe.dataset else None,
-                "questions": len(self._examples),
+                "questions": len(self._questions.judge),
                 "train_data": recipe.train_data.name if recipe.train_data else None,
-                "null_score_diff_threshold": recipe.serving.null_score_diff_threshold,
+                "null_score_diff_threshold": self._threshold(),
                 "target": recipe.target,
                 "provider": served.engine.session.provider,
                 "threads": recipe.measurement.threads or available_cpus(),
@@ -231,6 +259,9 @@ class _Journey:
                     density=step.spec.density,
                     parity=gates.parity.get(step.name),
                     scores=gates.scores.get(step.name),
+                    threshold=step.spec.null_score_diff_threshold,
+                    loss=gates.losses.get(step.name),
+                    warning=gates.warnings.get(step.name),
                     latency=latencies.get(step.name, {}),
                     notes=step.notes,
                     peak_memory_so_far_mib=gates.peaks[step.name],

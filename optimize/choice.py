@@ -27,6 +27,7 @@ class Candidate:
         p50_ms: Median latency at the length of the choice; None likewise.
         size_bytes: Of the model file; None where it could not be made.
         refused: Why it is out of the question; None where it is within the bound.
+        relaxed: Whether it was made since every whole variant was refused, some products in fp32.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Candidate:
     p50_ms: float | None
     size_bytes: int | None
     refused: str | None = None
+    relaxed: bool = False
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,11 @@ def reason(
     won = next((c for c in left if c.name == served), None)
     if won is None:
         return f"{served} is served: no variant keeps F1 within its bound{after}."
+    if won.relaxed:
+        return (
+            f"{served} is served: every whole variant was refused, so the products that int8 costs "
+            f"most stay fp32, one more each time until one passes{after}."
+        )
     if won.p50_ms is None:
         return (
             f"{served} has the smallest file of those that keep F1 within its bound, "

@@ -18,6 +18,7 @@ from predictor.sessions.providers import installed_runtimes
 
 TOOLS = ("torch", "transformers", "optimum", "optimum-onnx", "onnx", "numpy")
 _LAST_STEPS = {"fp32": ("fp32",), "fp16": ("fp16",), "int8": ("int8",)}
+AUTO = "auto"
 SEQUENCE_LENGTHS = (8, 16, 32, 64, 128, 256, 384, 512)
 
 
@@ -26,14 +27,15 @@ class Serving:
     """How an artifact is to be served, as `artifact.json` says it.
 
     Attributes:
-        null_score_diff_threshold: The served threshold; None switches the empty answer off.
+        null_score_diff_threshold: The served threshold; None switches the empty answer off, AUTO
+            chooses it for each step.
         max_seq_length: Longest feature, None for what the model allows, at most 512.
         doc_stride: Tokens that neighbouring windows share.
         n_best_size: Spans that are candidates.
         max_answer_length: In tokens.
     """
 
-    null_score_diff_threshold: float | None = 0.0
+    null_score_diff_threshold: float | str | None = 0.0
     max_seq_length: int | None = None
     doc_stride: int = 128
     n_best_size: int = 20
@@ -49,12 +51,14 @@ class Tolerances:
         max_pruning_f1_drop: F1 points that pruning may lose.
         parity_tolerance: Largest logit difference of an fp32 step, relative to the largest logit.
         min_span_agreement: Share of equal answers that fp16 and int8 must keep.
+        strict_gate: Whether a loss of F1 over its bound is refused where it may be chance, too.
     """
 
     max_f1_drop: float = 1.0
     max_pruning_f1_drop: float = 2.0
     parity_tolerance: float = 1e-4
     min_span_agreement: float = 0.85
+    strict_gate: bool = False
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,10 @@ from optimize.data.squad import Example
 from optimize.engines import Engines
 from optimize.errors import SourceError
 from optimize.evaluation import parity
-from optimize.graph import calibration, export, fp16, fusion, quantize
+from optimize.graph import calibration, export, fp16, fusion, quantize, sensitivity
 from optimize.graph.calibration import Ranges
 from optimize.graph.quantize import Variant
-from optimize.recipe import Recipe, content_id, tool_versions
+from optimize.recipe import Recipe, Serving, content_id, tool_versions
 from optimize.source import assembly, compaction
 from optimize.source.checkpoint import TOKENIZER_FILES, Checkpoint, State, read_config
 from optimize.source.compaction import Compacted
@@ -68,6 +68,13 @@ class Step(Artifact):
     name: str
     notes: dict[str, Any]
     engines: Engines
+
+    def at(self, threshold: float | None) -> Step:
+        """The same step, served at another null threshold; its engine answers at it at once."""
+        spec = self.spec.model_copy(update={"null_score_diff_threshold": threshold})
+        self.engine.spec = spec
+        write_spec(self.folder, spec)
+        return replace(self, spec=spec)
 
     @property
     def engine(self) -> Engine:
@@ -179,7 +186,7 @@ class StepBuilder:
             doc_stride=serving.doc_stride,
             n_best_size=serving.n_best_size,
             max_answer_length=serving.max_answer_length,
-            null_score_diff_threshold=serving.null_score_diff_threshold,
+            null_score_diff_threshold=_threshold(serving),
             files={},
             tools={},
             figures={},
@@ -229,6 +236,13 @@ class StepBuilder:
         batches = calibration.batches(graph.folder, graph.spec, questions)
         return calibration.ranges(graph.model_file, batches, self._recipe.calibration)
 
+    def costliest(self, graph: Artifact, examples: Sequence[Example]) -> list[str]:
+        """The products of a fused fp32 graph, the one that int8 costs most first."""
+        self._engines.release()
+        questions = [Question(example.question, example.context) for example in examples]
+        batches = calibration.batches(graph.folder, graph.spec, questions)
+        return sensitivity.costliest(sensitivity.errors(graph.model_file, batches))
+
     def _folder(self, name: str, source: Path) -> Path:
         """A new folder with what is not the model; whoever makes the model has the memory."""
         self._engines.release()
@@ -248,6 +262,12 @@ class StepBuilder:
         spec = spec.model_copy(update={"build_id": self._build_id or content_id(spec)})
         write_spec(folder, spec)
         return Step(folder, spec, name, notes or {}, self._engines)
+
+
+def _threshold(serving: Serving) -> float | None:
+    """What a step is served at until one is chosen for it."""
+    asked = serving.null_score_diff_threshold
+    return 0.0 if isinstance(asked, str) else asked
 
 
 def _halved(state: State) -> State:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from optimize.data.metrics import Prediction, Scores
+from optimize.data.metrics import Prediction
 from optimize.data.squad import Example
 from optimize.errors import GateFailed
 from predictor.engine import Engine
@@ -125,20 +125,16 @@ def check_logits(step: str, parity: Parity, tolerance: float) -> None:
 
 def check_spans(step: str, parity: Parity, least: float) -> None:
     """Raises GateFailed where fewer answers than allowed stayed the same."""
-    if parity.span_agreement is not None and not parity.span_agreement >= least:
+    if parity.span_agreement is not None:
+        check_agreement(step, parity.span_agreement, least)
+
+
+def check_agreement(step: str, share: float, least: float) -> None:
+    """Raises GateFailed where too small a share of the answers are those of the step before."""
+    if not share >= least:
         raise GateFailed(
-            f"{step}: {parity.span_agreement:.1%} of the answers are those of the step before; "
+            f"{step}: {share:.1%} of the answers are those of the step before; "
             f"the bound is {least:.0%}"
-        )
-
-
-def check_f1(step: str, scores: Scores, before: str, reference: Scores, most: float) -> None:
-    """Raises GateFailed where F1 is more than so many points below the reference's."""
-    drop = reference.f1 - scores.f1
-    if not drop <= most:
-        raise GateFailed(
-            f"{step}: F1 {scores.f1:.2f} is {drop:.2f} below the {before} step's "
-            f"{reference.f1:.2f}; the bound is {most}"
         )
 
 

@@ -42,6 +42,7 @@ class Variant:
         static: Activations have calibrated ranges, not those of each batch.
         embeddings: The embedding tables are quantized too: a smaller file, no faster.
         keep_head: The last product, which gives the logits, stays fp32.
+        keep: Further products that stay fp32, by their nodes' names.
         fast_gelu: GELU is approximated by tanh.
     """
 
@@ -50,6 +51,7 @@ class Variant:
     embeddings: bool = False
     keep_head: bool = False
     fast_gelu: bool = False
+    keep: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -60,6 +62,7 @@ class Variant:
             "embeddings": self.embeddings,
             "fp32-head": self.keep_head,
             "fast-gelu": self.fast_gelu,
+            f"{len(self.keep)}-fp32": bool(self.keep),
         }
         return "-".join(["int8", *(part for part, is_so in parts.items() if is_so)])
 
@@ -67,7 +70,9 @@ class Variant:
     def kept(self) -> str:
         """What stays fp32, in words."""
         parts = {"embeddings": not self.embeddings, "head": self.keep_head}
-        return ", ".join([*(part for part, is_so in parts.items() if is_so), "normalizations"])
+        return ", ".join(
+            [*(part for part, is_so in parts.items() if is_so), "normalizations", *self.keep]
+        )
 
 
 def variants(*, static: bool, fast_gelu: bool) -> list[Variant]:
@@ -103,7 +108,7 @@ def to_int8(source: Path, path: Path, variant: Variant, ranges: Ranges | None = 
             source,
             quantized,
             op_types_to_quantize=list(types),
-            nodes_to_exclude=[head(source)] if variant.keep_head else [],
+            nodes_to_exclude=[*variant.keep, *([head(source)] if variant.keep_head else [])],
             per_channel=True,
             weight_type=QuantType.QUInt8 if variant.asymmetric else QuantType.QInt8,
             # Shape inference knows nothing of fused operators' outputs.

@@ -10,6 +10,7 @@ from typing import Any
 from optimize.choice import Choice
 from optimize.data.metrics import Scores
 from optimize.evaluation.benchmark import Latency
+from optimize.evaluation.paired import Loss
 from optimize.evaluation.parity import Parity
 
 F1_CHART, LATENCY_CHART = "report-f1.svg", "report-latency.svg"
@@ -25,6 +26,9 @@ class StepFigures:
         density: Share of the encoder's linear weights kept.
         parity: Against the step before; None where the weights are another model's.
         scores: On the data set; None without one.
+        threshold: The null threshold that it is served at.
+        loss: Of F1, against the step that it was gated with; None where it was not.
+        warning: What the gate let pass that may be more than it allows.
         latency: By sequence length; empty where this machine cannot measure it.
         notes: Fused operators and the like.
         peak_memory_so_far_mib: Of the process that built the steps, up to this one and with it.
@@ -39,6 +43,9 @@ class StepFigures:
     latency: dict[int, Latency]
     notes: dict[str, Any]
     peak_memory_so_far_mib: int | None = None
+    threshold: float | None = None
+    loss: Loss | None = None
+    warning: str | None = None
 
 
 @dataclass(frozen=True)
@@ -105,6 +112,7 @@ class Report:
             "dataset": self.conditions["dataset"],
             "exact_match": step.scores.exact_match if step.scores else None,
             "f1": step.scores.f1 if step.scores else None,
+            "f1_loss": asdict(step.loss) if step.loss else None,
             "baseline_f1": baseline.scores.f1 if baseline.scores else None,
             "model_bytes": step.size_bytes,
             "latency_ms": {str(n): latency.mean_ms for n, latency in step.latency.items()},
@@ -144,6 +152,8 @@ class Report:
         lines += [f"- {key}: {value}" for key, value in self.conditions.items()]
         lines += [f"- not served: {name} ({reason})" for name, reason in self.rejected.items()]
         for step in self.steps:
+            if step.warning:
+                lines.append(f"- warning: {step.warning}")
             for key, value in step.notes.items():
                 lines += _note(f"- {step.name}: {key}:", value)
         return "\n".join(lines) + "\n"
@@ -162,6 +172,8 @@ class Report:
                     f"{scores.exact_match:.2f}" if scores else "not measured",
                     f"{scores.f1:.2f}" if scores else "not measured",
                     f"{scores.best_f1:.2f}" if scores else "not measured",
+                    _threshold(step.threshold),
+                    _loss(step.loss),
                     _latency(step.latency.get(longest)) if longest else "–",
                     _times(self.speed_up(step, self.steps[0])),
                     _times(self.speed_up(step, before)) if before else "",
@@ -169,7 +181,7 @@ class Report:
                     f"{step.peak_memory_so_far_mib or '–'}",
                 ]
             )
-        head = ["step", "size (MB)", "density", "EM", "F1", "best F1", at]
+        head = ["step", "size (MB)", "density", "EM", "F1", "best F1", "threshold", "loss", at]
         head += ["× baseline", "× step before", "max Δ logit", "peak memory so far (MiB)"]
         return table(head, rows)
 
@@ -253,6 +265,18 @@ def _latency(latency: Latency | None) -> str:
 
 def _percentiles(latency: Latency | None) -> str:
     return f"{latency.p50_ms:.2f} / {latency.p99_ms:.2f}" if latency else "–"
+
+
+def _threshold(threshold: float | None) -> str:
+    return "none" if threshold is None else f"{threshold:.2f}"
+
+
+def _loss(loss: Loss | None) -> str:
+    """Points and their 95 % confidence interval."""
+    if loss is None:
+        return ""
+    low, high = loss.interval
+    return f"{loss.points:+.2f} ({low:+.2f} to {high:+.2f})"
 
 
 def _times(factor: float | None) -> str:

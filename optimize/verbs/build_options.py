@@ -7,12 +7,12 @@ from pathlib import Path
 
 from optimize.verbs import options
 from optimize.verbs.dependence import needing
-from optimize.verbs.values import finite, positive
+from optimize.verbs.values import auto_threshold, finite, positive
 
 
 def add_to(build: argparse.ArgumentParser) -> None:
     """What is built, from what, and within which bounds."""
-    options.checkpoint_arguments(build)
+    options.checkpoint_arguments(build, auto_threshold)
     build.add_argument("--baseline", help="checkpoint to compare with; default: --model itself")
     build.add_argument(
         "--baseline-revision", action=needing("baseline"), help="hub revision of --baseline"
@@ -36,7 +36,7 @@ def add_to(build: argparse.ArgumentParser) -> None:
     options.training_arguments(build)
     build.add_argument(
         "--choice-sample", action=needing("train_data"), type=positive, default=500,
-        help="questions of --train-data to choose the int8 variant on, none that calibrate",
+        help="questions of --train-data to choose thresholds and the int8 variant on",
     )  # fmt: skip
     build.add_argument(
         "--fast-gelu", action="store_true",
@@ -48,6 +48,7 @@ def add_to(build: argparse.ArgumentParser) -> None:
         "--max-f1-drop", action=needing(("dataset", "train_data")), type=finite, default=1.0,
         help="F1 points the artifact may lose",
     )  # fmt: skip
+    options.strict_argument(build, ("dataset", "train_data"))
     build.add_argument(
         "--parity-tolerance", type=finite, default=1e-4, help="relative logit error of fp32 steps"
     )

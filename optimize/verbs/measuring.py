@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -11,16 +12,18 @@ from typing import Any
 
 import numpy as np
 
-from optimize.data import squad
+from optimize.data import metrics, squad
 from optimize.errors import GateFailed, SourceError
 from optimize.evaluation import benchmark as benchmarks
-from optimize.evaluation import evaluate, parity
+from optimize.evaluation import evaluate, paired, parity
 from optimize.evaluation.benchmark import BURN_IN_ROUNDS
 from optimize.progress import Progress
 from optimize.recipe import Tolerances
 from optimize.reporting.report import table
 from predictor.artifact import TOKENIZER_FILE
 from predictor.engine import Engine
+
+logger = logging.getLogger("optimize")
 
 
 def verify(arguments: argparse.Namespace) -> int:
@@ -80,9 +83,20 @@ def _compare(
         )
     figures = asdict(found) | {"relative_logit_difference": found.relative}
     if ours and theirs:
-        parity.check_f1(name, ours[0], before, theirs[0], arguments.max_f1_drop)
-        figures |= {"f1": ours[0].f1, "f1_against": theirs[0].f1}
+        found_loss = paired.loss(
+            _f1(engine, examples, ours[1]), _f1(reference, examples, theirs[1])
+        )
+        most, strict = arguments.max_f1_drop, arguments.strict_gate
+        if said := paired.check(name, found_loss, before, most=most, strict=strict):
+            logger.warning("%s", said)
+        figures |= {"f1": ours[0].f1, "f1_against": theirs[0].f1, "f1_loss": asdict(found_loss)}
     return figures
+
+
+def _f1(
+    engine: Engine, examples: list[squad.Example], predictions: dict[str, metrics.Prediction]
+) -> list[float]:
+    return metrics.f1_of_each(examples, predictions, engine.spec.null_score_diff_threshold)
 
 
 def _check_alike(folder: Path, engine: Engine, against: Path, reference: Engine) -> None:

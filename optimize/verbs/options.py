@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 
 from optimize.pruning.bound import Kind
 from optimize.verbs.dependence import needing
 from optimize.verbs.values import (
     above_zero,
+    auto_threshold,
     between,
     lengths,
     positive,
@@ -25,17 +27,22 @@ BOUND_KINDS: dict[str, Kind] = {
 BOUNDS = tuple(BOUND_KINDS)
 
 
-def checkpoint_arguments(parser: argparse.ArgumentParser) -> None:
-    """What is read, and how its artifacts are to be served."""
+def checkpoint_arguments(
+    parser: argparse.ArgumentParser,
+    kind: Callable[[str], float | str | None] = threshold,
+) -> None:
+    """What is read, and how its artifacts are to be served; `kind` is the null threshold's."""
     parser.add_argument("--model", required=True, help="hub id or folder of the checkpoint")
     parser.add_argument("--revision", help="hub revision of --model")
     parser.add_argument(
         "--target", choices=("cpu", "cuda"), default="cpu", help="where it will run"
     )
     parser.add_argument(
-        "--null-threshold", dest="null_score_diff_threshold", metavar="THRESHOLD", type=threshold,
+        "--null-threshold", dest="null_score_diff_threshold", metavar="THRESHOLD", type=kind,
         default=0.0,
-        help="null_score_diff_threshold to serve with; none: there is always an answer",
+        help="null_score_diff_threshold to serve with; none: there is always an answer"
+        + ("; auto: the best for each step on --train-data, else on a third of --dataset"
+           if kind is auto_threshold else ""),
     )  # fmt: skip
     parser.add_argument(
         "--max-seq-length", type=between(32, 512), help="default: the model's, at most 512"
@@ -48,6 +55,15 @@ def checkpoint_arguments(parser: argparse.ArgumentParser) -> None:
 def opset_argument(parser: argparse.ArgumentParser) -> None:
     """Of the exported graph."""
     parser.add_argument("--opset", type=between(14, 18), default=18, help="ONNX opset")
+
+
+def strict_argument(parser: argparse.ArgumentParser, *needs: str | tuple[str, ...]) -> None:
+    """Whether F1's gate refuses what may be chance; needs what it is measured on."""
+    parser.add_argument(
+        "--strict-gate", action=needing(*needs), nargs=0, default=False,
+        help="refuse a loss of F1 over its bound also where the questions are too few to tell it "
+        "from chance; default: a warning says how many would",
+    )  # fmt: skip
 
 
 def unfused_argument(parser: argparse.ArgumentParser) -> None:

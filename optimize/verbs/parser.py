@@ -223,6 +223,7 @@ def _verify(verify: argparse.ArgumentParser) -> None:
         "--max-f1-drop", action=needing("against", "dataset"), type=finite, default=1.0,
         help="F1 points it may lose on --dataset",
     )  # fmt: skip
+    options.strict_argument(verify, "against", "dataset")
     options.threads_argument(verify)
 
 

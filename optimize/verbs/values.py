@@ -35,6 +35,11 @@ def threshold(text: str) -> float | None:
     return finite(text)
 
 
+def auto_threshold(text: str) -> float | str | None:
+    """A finite number, `none` or `auto`."""
+    return text if text == "auto" else threshold(text)
+
+
 def finite(text: str) -> float:
     """A number that is neither infinite nor none."""
     try:

@@ -68,7 +68,7 @@ def test_what_was_published_stays_known(tmp_path, monkeypatch):
     assert [
         recipe.build_id({"model": "1", "baseline": "2"}) for recipe in (plain, dense, every)
     ] == [
-        "16ecad92f046b26a5064e9e46715d90d06a22c2678175242d264b6df5cb7696d",
-        "8a97c58cf18883bea8d5f0d437fb0a048101576bcece01044ad075be4822c583",
-        "6fe1f51eee693753d2312f5f26ea5cdc28eae15ae0443e417336eae168de5155",
+        "df4f3cf888518fad923d615c2452fe7bf4fb32d7039d4db4a3cf2b3480bd01b7",
+        "4937725b09e675b15e46beff9d40a0dcbb90ba9cd2747a25f49309d04c9931da",
+        "77f9c83551c54bacb9c20796548048d72c9a0a3ffb255ccbf5b8a5fd127156ef",
     ]

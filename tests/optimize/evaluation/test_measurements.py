@@ -102,7 +102,7 @@ def test_speed_ups_are_of_the_longest_common_length():
     row = next(line for line in found.to_markdown().splitlines() if "**int8**" in line)
     cells = [cell.strip() for cell in row.strip("|").split("|")]
     assert cells[4] == "59.00"
-    assert cells[6:9] == ["20.00 ± 0.50", "4.00", "2.00"]
+    assert cells[8:11] == ["20.00 ± 0.50", "4.00", "2.00"]
     assert found.figures()["speed_up"] == 4.0
     assert json.loads(found.to_json())["steps"][1]["latency"]["64"]["mean_ms"] == 40.0
 

@@ -29,6 +29,7 @@ LONELY = [
     ("build", "--max-pruning-f1-drop 1", BOUNDS),
     ("build", "--max-pruning-f1-drop 1 --prune-to 0.5 --train-data t", "--dataset"),
     ("build", "--max-f1-drop 1", "--dataset or --train-data"),
+    ("build", "--strict-gate", "--dataset or --train-data"),
     ("build", "--choice-sample 10", "--train-data"),
     ("build", "--calibration-sample 10", "--train-data"),
     ("build", "--calibration entropy", "--train-data"),
@@ -56,6 +57,8 @@ LONELY = [
     ("verify", "--min-span-agreement 1", "--against"),
     ("verify", "--max-f1-drop 1", "--against"),
     ("verify", "--max-f1-drop 1 --against a", "--dataset"),
+    ("verify", "--strict-gate", "--against"),
+    ("verify", "--strict-gate --against a", "--dataset"),
     ("publish", "--triton-instances 2", "--triton"),
 ]
 
@@ -80,6 +83,7 @@ def test_an_option_without_what_it_needs_is_refused(
         ("build", "--prune-to 0.5 --prune-sample 10 --train-data t"),
         ("build", "--max-pruning-f1-drop 1 --dataset d --train-data t --prune-to 0.5"),
         ("build", "--max-f1-drop 1 --train-data t"),
+        ("build", "--strict-gate --dataset d"),
         ("build", "--triton-instances 2 --triton"),
         ("finetune", "--temperature 3 --teacher t"),
         ("finetune", "--block-size 16 --movement"),
