@@ -9,7 +9,7 @@ from pathlib import Path
 from tokenizers import Tokenizer
 
 from benchmarks.errors import BenchmarkError
-from demo.building import BASELINE, NULL_THRESHOLD
+from demo.building import BASELINE
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build" / "bench"
@@ -26,7 +26,7 @@ def embedded_artifact(precision: str = "fp32") -> Path:
     if not (folder / "artifact.json").is_file():
         command = [sys.executable, "-m", "optimize", "build"]
         command += ["--model", str(BASELINE), "--precision", precision]
-        command += ["--null-threshold", NULL_THRESHOLD, "--output", str(root)]
+        command += ["--output", str(root)]
         command += ["--sequence-lengths", "8", "--rounds", "1"]
         process = subprocess.run(command, cwd=ROOT, stdout=subprocess.DEVNULL)
         if process.returncode:

@@ -26,7 +26,7 @@ from benchmarks import machine
 from benchmarks.artifact import ROOT
 from benchmarks.errors import BenchmarkError
 from benchmarks.section import Section
-from demo.building import BASELINE, MAX_F1_DROP, NULL_THRESHOLD, PRUNED, QUESTIONS
+from demo.building import BASELINE, CHOICE, PRUNED, QUESTIONS
 from loadtest.signals import exit_on_signals
 from optimize.data import squad
 from optimize.data.metrics import Scores
@@ -119,11 +119,10 @@ def _built(arguments: argparse.Namespace, scratch: Path) -> Report:
             raise BenchmarkError(f"--train-data holds {shared} of the questions of --dataset")
     command = ["build", "--model", str(PRUNED), "--baseline", str(BASELINE)]
     command += ["--dataset", str(QUESTIONS), "--output", str(scratch / "root")]
-    command += ["--null-threshold", NULL_THRESHOLD, "--max-f1-drop", MAX_F1_DROP]
+    command += ["--null-threshold", "auto"]
     command += ["--keep-steps", str(scratch / "steps"), "--sequence-lengths", LENGTHS]
     command += ["--rounds", str(arguments.rounds)]
-    if arguments.train_data:
-        command += ["--train-data", str(arguments.train_data.resolve())]
+    command += ["--train-data", str((arguments.train_data or CHOICE).resolve())]
     _optimize(command)
     written = (scratch / "root" / "qa" / "1" / "report.json").read_text("utf-8")
     report: Report = TypeAdapter(Report).validate_json(written)
@@ -158,7 +157,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--dataset", type=Path, required=True, help="SQuAD file to evaluate on")
-    parser.add_argument("--train-data", type=Path, help="handed to `optimize build`")
+    parser.add_argument("--train-data", type=Path, help="of the build; default: the demo's")
     parser.add_argument("--eval-sample", type=int, help="so many questions; default: all")
     parser.add_argument("--rounds", type=int, default=30, help="of latency; default: 30")
     parser.add_argument(

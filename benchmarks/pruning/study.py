@@ -1,8 +1,8 @@
 """Pruned models of several densities beside their dense parent: found, made to graphs, measured.
 
 Every model is exported and fused to ONNX fp32 and answers through the engine that serves. Its
-threshold is the served one, or the one that gives the best F1 on some articles, which then play no
-part in any figure. Latencies are of all models in the same rounds.
+threshold is the one that gives the best F1 on some articles, which then play no part in any figure.
+Latencies are of all models in the same rounds.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from pathlib import Path
 
 from benchmarks.errors import BenchmarkError
 from benchmarks.output import say
-from demo.building import BASELINE, NULL_THRESHOLD, PRUNED
+from demo.building import BASELINE, PRUNED
 from optimize.data import metrics, squad
 from optimize.data.metrics import Scores
 from optimize.data.squad import Example
 from optimize.evaluation import benchmark, evaluate, parity
 from optimize.evaluation.benchmark import BURN_IN_ROUNDS, Latency
 from optimize.progress import Progress
-from optimize.recipe import Measurement, Recipe, Serving
+from optimize.recipe import Measurement, Recipe
 from optimize.source import checkpoint
 from optimize.steps import StepBuilder
 from predictor.artifact import MODEL_FILES, SPEC_FILE, TOKENIZER_FILE, load_spec
@@ -29,7 +29,6 @@ from predictor.artifact import MODEL_FILES, SPEC_FILE, TOKENIZER_FILE, load_spec
 DENSE, SHIPPED = "dense", "shipped"
 WAYS = {"one-shot": (0.75, 0.7, 0.5, 0.35, 0.25), "recovered": (0.75, 0.5, 0.35, 0.25)}
 LENGTH = 384
-SERVED_THRESHOLD = float(NULL_THRESHOLD)
 
 
 @dataclass(frozen=True)
@@ -52,12 +51,10 @@ class Accuracy:
     """Of one model on the articles that no threshold was chosen on.
 
     Attributes:
-        served: At the served threshold; has the best F1, too.
         threshold: The best one on the threshold articles.
-        chosen: At that one.
+        chosen: At that one; has the best F1, too.
     """
 
-    served: Scores
     threshold: float
     chosen: Scores
 
@@ -188,7 +185,6 @@ def _graph(model: Model, threads: int, scratch: Path) -> Path:
     recipe = Recipe(
         model=str(model.folder),
         output=own,
-        serving=Serving(null_score_diff_threshold=SERVED_THRESHOLD),
         measurement=Measurement(threads=threads),
     )
     builder = StepBuilder(recipe, None, own)
@@ -211,10 +207,9 @@ def _accuracy(
     with progress.task(f"{name}: evaluate", len(asked)) as advance:
         predictions = evaluate.predict(engine, asked, advance)
     threshold = metrics.score(questions.threshold, predictions, None).best_f1_threshold
-    served = metrics.score(questions.measured, predictions, SERVED_THRESHOLD)
     chosen = metrics.score(questions.measured, predictions, threshold)
-    say(f"{name}: F1 {served.f1:.2f}, {chosen.f1:.2f} at a threshold of {threshold:.2f}")
-    return Accuracy(served, threshold, chosen)
+    say(f"{name}: F1 {chosen.f1:.2f} at a threshold of {threshold:.2f}")
+    return Accuracy(threshold, chosen)
 
 
 def dense_of(figures: Sequence[Figures]) -> Figures:

@@ -24,7 +24,6 @@ from benchmarks.pruning import charts as pruning_charts
 from benchmarks.pruning.charts import DENSITY_CHART, LATENCY_CHART
 from benchmarks.pruning.study import (
     LENGTH,
-    SERVED_THRESHOLD,
     SHIPPED,
     Figures,
     Questions,
@@ -123,14 +122,14 @@ def content(figures: Sequence[Figures], known: Conditions, links: Mapping[str, s
     lines = [
         f"Measured on {known.date}: {known.machine}; {known.threads} thread"
         f"{'s' * (known.threads != 1)}, batch 1, {known.rounds} rounds. ONNX Runtime, fp32, fused.",
-        f"Accuracy: {known.questions:,} questions{drawn} of `{known.dataset}`, at the served "
-        f"`null_score_diff_threshold` of {SERVED_THRESHOLD:g}, and at the one that is best for the "
-        f"model on {known.threshold_questions:,} others (articles {titles}).",
+        f"Accuracy: {known.questions:,} questions{drawn} of `{known.dataset}`, at the "
+        f"`null_score_diff_threshold` that is best for the model on {known.threshold_questions:,} "
+        f"others (articles {titles}).",
         "",
         *_table(figures),
         "",
-        "“loss” is F1 below the dense model's, by the same way to choose the threshold; × dense is "
-        "a ratio of medians.",
+        "“loss” is F1 below the dense model's, each at its own threshold or at its best one; "
+        "× dense is a ratio of medians.",
     ]
     if known.absent:
         lines += [f"Not in the study, and so not measured: {', '.join(known.absent)}."]
@@ -142,26 +141,24 @@ def _table(figures: Sequence[Figures]) -> list[str]:
     dense = dense_of(figures)
     rows = []
     for one in figures:
-        served, chosen, latency = one.accuracy.served, one.accuracy.chosen, one.latency
+        chosen, latency = one.accuracy.chosen, one.latency
         rows.append(
             [
                 f"**{one.name}**" if one.way == SHIPPED else one.name,
                 f"{one.density:.2f}",
                 f"{one.size_bytes / 1e6:.1f}",
-                _both(served),
-                _loss(dense.accuracy.served.f1, served.f1, one is dense),
                 f"{one.accuracy.threshold:.2f}",
                 _both(chosen),
                 _loss(dense.accuracy.chosen.f1, chosen.f1, one is dense),
-                f"{served.best_f1:.2f}",
-                _loss(dense.accuracy.served.best_f1, served.best_f1, one is dense),
+                f"{chosen.best_f1:.2f}",
+                _loss(dense.accuracy.chosen.best_f1, chosen.best_f1, one is dense),
                 f"{latency.p50_ms:.2f}",
                 f"{latency.mean_ms:.2f} ± {latency.std_ms:.2f}",
                 f"{dense.latency.p50_ms / latency.p50_ms:.2f}",
             ]
         )
-    head = ["model", "density", "size (MB)", f"EM / F1 at {SERVED_THRESHOLD:g}", "loss"]
-    head += ["own threshold", "EM / F1 there", "loss", "best F1", "loss"]
+    head = ["model", "density", "size (MB)"]
+    head += ["threshold", "EM / F1", "loss", "best F1", "loss"]
     head += [f"median at {LENGTH} (ms)", "mean ± sd (ms)", "× dense"]
     return table(head, rows)
 

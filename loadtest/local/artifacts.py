@@ -16,10 +16,10 @@ from loadtest.local.servers import ROOT, ServerError
 
 CHECKPOINTS = ROOT / "demo" / "checkpoint"
 MODEL, BASELINE = CHECKPOINTS / "pruned", CHECKPOINTS / "baseline"
-# As the demo builds them, which says why: int8 too, and no refusals too readily.
+# As the demo builds them.
 EMBEDDED = (
     *("--dataset", str(ROOT / "demo" / "data" / "questions.json")),
-    *("--null-threshold", "-4", "--max-f1-drop", "3"),
+    *("--train-data", str(ROOT / "demo" / "data" / "choice.json"), "--null-threshold", "auto"),
 )
 _MANIFEST = "artifact.json"
 _ANOTHER_BUILD = 2

@@ -32,8 +32,8 @@ WAITING = "predictor: error: /mnt/models: no artifact there yet; is the optimize
 ANSWER = "second little pig"
 BUILD = (
     "build", "--model", "demo/checkpoint/pruned", "--baseline", "demo/checkpoint/baseline",
-    "--dataset", "demo/data/questions.json", "--null-threshold", "-4", "--rounds", "2",
-    "--output", "/models",
+    "--dataset", "demo/data/questions.json", "--train-data", "demo/data/choice.json",
+    "--null-threshold", "auto", "--rounds", "2", "--output", "/models",
 )  # fmt: skip
 # What a cluster adds to the environment where a Service is called spanserve-predictor.
 LINKS = (

@@ -70,7 +70,7 @@ def _published(objects: list[Object]) -> set[str]:
         spec = job["spec"]["template"]["spec"]
         (container,) = spec["containers"]
         # $(NAME) stands for a value here that the parser need not know.
-        values = [v.replace("$(NULL_THRESHOLD)", "0") for v in container["args"]]
+        values = [v.replace("$(NULL_THRESHOLD)", "auto") for v in container["args"]]
         given = parser().parse_args(values)
         mounts = {mount["mountPath"]: mount["name"] for mount in container["volumeMounts"]}
         volumes = {volume["name"]: volume for volume in spec["volumes"]}

@@ -57,8 +57,8 @@ def test_the_embedded_checkpoints_are_built_as_the_demo_builds_them() -> None:
     options = dict(zip(EMBEDDED[::2], EMBEDDED[1::2], strict=True))
     assert options == {
         "--dataset": str(building.QUESTIONS),
-        "--null-threshold": building.NULL_THRESHOLD,
-        "--max-f1-drop": building.MAX_F1_DROP,
+        "--train-data": str(building.CHOICE),
+        "--null-threshold": "auto",
     }
     assert (building.PRUNED, building.BASELINE) == (MODEL, BASELINE)
 
