@@ -205,11 +205,12 @@ class StepBuilder:
     def graph(self, before: Artifact) -> Step:
         """The fused graph; raises GateFailed where a layer does not fuse."""
         folder = self._folder("graph", before.folder)
-        config = read_config(before.folder)
+        config, target = read_config(before.folder), before.spec.target
         counts = fusion.fuse(
             before.model_file,
             folder / MODEL_FILES["onnx"],
-            expected=family_of(config).fused_operators(config),
+            target=target,
+            expected=family_of(config).fused_operators(config, target),
             allow_unfused=self._recipe.allow_unfused,
         )
         return self._finish("graph", folder, before.spec, {"fused operators": counts})

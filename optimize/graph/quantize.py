@@ -160,11 +160,12 @@ def _unsigned(low: float, high: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _join_products(graph: onnx.GraphProto) -> None:
-    """Makes MatMulInteger and what scales its result one operator.
+    """Makes MatMulInteger, what scales its result and the bias after it one operator.
 
     ONNX Runtime does so by itself where the scales come out of another operator; two constant
     scales it multiplies first, and then no longer finds the pattern.
     """
+    vectors = {tensor.name for tensor in graph.initializer if len(tensor.dims) == 1}
     makers = {output: node for node in graph.node for output in node.output}
     takers: dict[str, list[onnx.NodeProto]] = {}
     for node in graph.node:
@@ -176,16 +177,21 @@ def _join_products(graph: onnx.GraphProto) -> None:
         (product,) = takers[cast.output[0]]
         (scales,) = (makers[name] for name in product.input if name != cast.output[0])
         data, weights, zero_point, weights_zero_point = node.input
+        last, bias = product, []
+        after = takers.get(product.output[0], [])
+        if len(after) == 1 and after[0].op_type == "Add":
+            bias = [name for name in after[0].input if name in vectors]
+            last = after[0] if bias else product
         node.CopyFrom(
             onnx.helper.make_node(
                 "MatMulIntegerToFloat",
-                [data, weights, *scales.input, zero_point, weights_zero_point],
-                product.output,
+                [data, weights, *scales.input, zero_point, weights_zero_point, *bias],
+                last.output,
                 node.name,
                 domain=_CONTRIB,
             )
         )
-        joined += [cast, product, scales]
+        joined += [cast, product, scales, last]
     for node in {node.output[0]: node for node in joined}.values():
         graph.node.remove(node)
 

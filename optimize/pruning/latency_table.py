@@ -128,8 +128,8 @@ def encoder(
     module = assembly.random_module(config, layers)
     raw, path = folder / "raw.onnx", folder / MODEL_FILES["onnx"]
     export.export(module, raw, opset=_OPSET)
-    expected = family.fused_operators(config)
-    fusion.fuse(raw, path, expected=expected, allow_unfused=True)
+    expected = family.fused_operators(config, target)
+    fusion.fuse(raw, path, target=target, expected=expected, allow_unfused=True)
     raw.unlink()
     spec = ArtifactSpec.model_construct(
         format="onnx",

@@ -98,14 +98,12 @@ class Family:
         except KeyError as error:
             raise SourceError(f"config.json: activation {name!r} is not known") from error
 
-    def fused_operators(self, config: Any) -> dict[str, int]:
-        """How many of each operator a fully fused graph has."""
+    def fused_operators(self, config: Any, target: str) -> dict[str, int]:
+        """How many of each operator a graph has that is fully fused for a target, cpu or cuda."""
         layers = config.num_hidden_layers
-        operators = {
-            self.embedding_operator: 1,
-            "Attention": layers,
-            "SkipLayerNormalization": 2 * layers,
-        }
+        norm = "SkipLayerNormalization" if target == "cuda" else "LayerNormalization"
+        operators = {self.embedding_operator: 1, "Attention": layers}
+        operators[norm] = operators.get(norm, 0) + 2 * layers
         activation = _FUSED_ACTIVATIONS.get(getattr(config, self.activation))
         return operators | ({activation: layers} if activation else {})
 

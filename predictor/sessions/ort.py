@@ -18,6 +18,8 @@ from predictor.sessions.protocol import MAX_BATCH_TOKENS, SessionOptions, WarmsU
 from predictor.sessions.providers import CPU, CUDA, check_one_runtime, choose_provider
 from predictor.types import Batch, Logits
 
+# Sum and normalization in one operator, which on a CPU is a scalar loop.
+_SLOWER_ON_CPU = ["SkipLayerNormFusion"]
 # Part of every message with which ONNX Runtime refuses to capture a model.
 _GRAPH_REFUSED = "graph capture feature"
 
@@ -72,7 +74,13 @@ def _load(model: Path, provider: str, options: SessionOptions) -> ort.InferenceS
         providers[0] = (CUDA, cuda.provider_options(cuda_graph=cuda_graph))
     try:
         # Without a fallback of ONNX Runtime's own, which would hide the error.
-        return ort.InferenceSession(str(model), settings, providers=providers, enable_fallback=0)
+        return ort.InferenceSession(
+            str(model),
+            settings,
+            providers=providers,
+            enable_fallback=0,
+            disabled_optimizers=_SLOWER_ON_CPU if provider == CPU else [],
+        )
     except Exception as error:  # ONNX Runtime's exceptions have no common base
         if _GRAPH_REFUSED in str(error):
             raise StartupError(

@@ -29,7 +29,8 @@ def fused(folder, kind="bert", change=None, **config):
     module = build_module(state, model.config, layer_shapes(state, model.config))
     plain, path = folder / "plain.onnx", folder / "fused.onnx"
     export(module, plain, opset=18)
-    fusion.fuse(plain, path, expected=family.fused_operators(model.config))
+    expected = family.fused_operators(model.config, "cuda")
+    fusion.fuse(plain, path, target="cuda", expected=expected)
     return path
 
 
@@ -188,7 +189,7 @@ def test_older_opsets(opset, tmp_path):
     module = build_module(state, model.config, layer_shapes(state, model.config))
     export(module, tmp_path / "plain.onnx", opset=opset)
     source, ours = tmp_path / "fused.onnx", tmp_path / "ours.onnx"
-    fusion.fuse(tmp_path / "plain.onnx", source, expected={})
+    fusion.fuse(tmp_path / "plain.onnx", source, target="cuda", expected={})
     notes = fp16.to_fp16(source, ours, [batch_of(source)])
     assert notes["nodes kept in fp32"] == "none"
     assert difference(ours, source, batch_of(source)) < 1e-2

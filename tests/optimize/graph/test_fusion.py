@@ -2,6 +2,7 @@
 
 import onnx
 import pytest
+from onnxruntime.transformers.fusion_options import FusionOptions
 from onnxruntime.transformers.optimizer import optimize_model
 
 from optimize.graph import fusion, weightless
@@ -19,8 +20,9 @@ def parts(path):
     return nodes, weights
 
 
+@pytest.mark.parametrize("target", ["cpu", "cuda"])
 @pytest.mark.parametrize("kind", sources.KINDS)
-def test_the_graph_is_that_of_the_optimizer(kind, tmp_path, monkeypatch):
+def test_the_graph_is_that_of_the_optimizer(kind, target, tmp_path, monkeypatch):
     # So small that every matrix and every bias of these models is kept out of the graph.
     monkeypatch.setattr(weightless, "SMALL_BYTES", 100)
     model = sources.network(kind, vocab_size=50)
@@ -29,9 +31,18 @@ def test_the_graph_is_that_of_the_optimizer(kind, tmp_path, monkeypatch):
     module = build_module(state, config, layer_shapes(state, config))
     plain, ours, theirs = (tmp_path / f"{name}.onnx" for name in ("plain", "ours", "theirs"))
     export(module, plain, opset=18)
-    fusion.fuse(plain, ours, expected=family_of(config).fused_operators(config))
+    expected = family_of(config).fused_operators(config, target)
+    fusion.fuse(plain, ours, target=target, expected=expected)
+    options = FusionOptions("bert")
+    options.enable_skip_layer_norm = options.enable_bias_skip_layer_norm = target == "cuda"
     optimize_model(
-        str(plain), model_type="bert", num_heads=0, hidden_size=0, opt_level=0, use_gpu=False
+        str(plain),
+        model_type="bert",
+        num_heads=0,
+        hidden_size=0,
+        optimization_options=options,
+        opt_level=0,
+        use_gpu=False,
     ).save_model_to_file(str(theirs))
     opsets = [{o.domain: o.version for o in onnx.load(str(p)).opset_import} for p in (ours, theirs)]
     assert opsets[0] == opsets[1]

@@ -22,14 +22,16 @@ from tests.optimize.source import sources
 from tests.optimize.source.sources import LAYERS, MAX_SEQ_LENGTH
 
 # Measured with ONNX Runtime 1.32 on what the exporter writes.
-FUSED = {"Attention": LAYERS, "BiasGelu": LAYERS, "SkipLayerNormalization": 2 * LAYERS}
-EMBEDDED = {"EmbedLayerNormalization": 1}
-OPERATORS = {
-    "bert": FUSED | EMBEDDED,
-    "electra": FUSED | EMBEDDED,
-    "electra-projected": FUSED | EMBEDDED,
-    "roberta": FUSED | {"LayerNormalization": 1},
-    "distilbert": FUSED | EMBEDDED,
+FUSED = {"Attention": LAYERS, "BiasGelu": LAYERS}
+NORMS = {
+    "cpu": {"LayerNormalization": 2 * LAYERS},
+    "cuda": {"SkipLayerNormalization": 2 * LAYERS},
+}
+EMBEDDED = dict.fromkeys(sources.KINDS, {"EmbedLayerNormalization": 1}) | {"roberta": {}}
+# RoBERTa's embeddings do not fuse, but for their normalization.
+ROBERTA_NORMS = {
+    "cpu": {"LayerNormalization": 2 * LAYERS + 1},
+    "cuda": NORMS["cuda"] | {"LayerNormalization": 1},
 }
 TYPED = ("input_ids", "attention_mask", "token_type_ids")
 INPUTS = dict.fromkeys(sources.KINDS, TYPED) | {
@@ -145,9 +147,21 @@ def test_uneven_layers_are_compacted(built):
     assert spec.density == pytest.approx(weights / (3 * (4 * 32 * 32 + 2 * 32 * 48)))
 
 
+def operators(kind, target):
+    norms = ROBERTA_NORMS if kind == "roberta" else NORMS
+    return FUSED | EMBEDDED[kind] | norms[target]
+
+
 def test_every_layer_fuses(built):
     kind, steps, _ = built
-    assert steps.graph.notes["fused operators"] == OPERATORS[kind]
+    assert steps.graph.notes["fused operators"] == operators(kind, "cpu")
+
+
+@pytest.mark.parametrize("target", NORMS)
+@pytest.mark.parametrize("kind", sources.KINDS)
+def test_what_fuses_depends_on_the_target(kind, target, tmp_path):
+    expected, counts = fused(kind, tmp_path, target)
+    assert expected == counts == operators(kind, target)
 
 
 @pytest.mark.parametrize("question", [*QUESTIONS[::4], LONG])
@@ -195,16 +209,17 @@ def test_physically_pruned_heads(kind, tmp_path):
     assert relative_difference(steps.graph.engine.run(features), expected) < 1e-4
 
 
-def fused(kind, tmp_path, *, allow_unfused=False, **config):
+def fused(kind, tmp_path, target="cpu", *, allow_unfused=False, **config):
     model = sources.network(kind, vocab_size=50, **config)
     layers = layer_shapes(model.state_dict(), model.config)
     state = {n: t for n, t in model.state_dict().items() if family_of(model.config).owns(n)}
     module = build_module(state, model.config, layers)
     export(module, tmp_path / "plain.onnx", opset=18)
-    expected = family_of(model.config).fused_operators(model.config)
+    expected = family_of(model.config).fused_operators(model.config, target)
     return expected, fusion.fuse(
         tmp_path / "plain.onnx",
         tmp_path / "fused.onnx",
+        target=target,
         expected=expected,
         allow_unfused=allow_unfused,
     )
@@ -225,7 +240,8 @@ UNFUSED = {"position_embedding_type": "relative_key"}
 
 
 def test_a_graph_that_does_not_fuse_fails_with_the_counts(tmp_path):
-    message = "EmbedLayerNormalization 0 of 1, Attention 0 of 3, .*; --allow-unfused"
+    counts = "EmbedLayerNormalization 0 of 1, Attention 0 of 3, LayerNormalization 7 of 6"
+    message = f"{counts}; --allow-unfused"
     with pytest.raises(GateFailed, match=message):
         fused("bert", tmp_path, **UNFUSED)
     assert not (tmp_path / "fused.onnx").exists()
