@@ -6,6 +6,12 @@ own batch. Static is the same graph with the ranges that calibration found writt
 ONNX Runtime's `quantize_static` is not used for that: it knows no fused Attention and leaves it in
 fp32, and unfused attention is slower too. What a run executes here are QAttention and, in the
 place of DynamicQuantizeMatMul, MatMulIntegerToFloat: the fastest integer kernels of either kind.
+
+Symmetric weights have 7 bits, -64 to 64. AVX2's and AVX-512's vpmaddubsw adds two products of
+unsigned activations (0 to 255) and signed weights in 16 bits and saturates: 2 * 255 * 127 is beyond
+32767, 2 * 255 * 64 is not. Only the VNNI instructions add in 32 bits, so with 8 bits the answers
+would depend on the CPU. Unsigned weights are widened to 16 bits first, on every CPU: they keep
+their 8 bits, on slower kernels. Embedding tables are looked up, not multiplied, and keep them too.
 """
 
 from __future__ import annotations
@@ -37,8 +43,9 @@ class Variant:
     """One way to quantize.
 
     Attributes:
-        asymmetric: Weights unsigned with a zero point per channel, which keeps more of a small
-            model's answers, instead of symmetric ones, which the CPU's kernels run fastest.
+        asymmetric: Weights unsigned with a zero point per channel, in 8 bits, which keeps more of a
+            small model's answers, instead of symmetric ones in 7, which the CPU's kernels run
+            fastest.
         static: Activations have calibrated ranges, not those of each batch.
         embeddings: The embedding tables are quantized too: a smaller file, no faster.
         keep_head: The last product, which gives the logits, stays fp32.
@@ -110,6 +117,7 @@ def to_int8(source: Path, path: Path, variant: Variant, ranges: Ranges | None = 
             op_types_to_quantize=list(types),
             nodes_to_exclude=[*variant.keep, *([head(source)] if variant.keep_head else [])],
             per_channel=True,
+            reduce_range=not variant.asymmetric,
             weight_type=QuantType.QUInt8 if variant.asymmetric else QuantType.QInt8,
             # Shape inference knows nothing of fused operators' outputs.
             extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},

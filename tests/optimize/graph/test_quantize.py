@@ -13,6 +13,7 @@ from tests.optimize.graph.test_calibration import EXAMPLES
 from tests.optimize.source import sources
 from tests.optimize.source.test_family import LAYERS, journey, relative_difference
 
+PRODUCTS = ("QAttention", "MatMulInteger", "MatMulIntegerToFloat")
 EVERY = [
     Variant(),
     Variant(asymmetric=True, keep_head=True),
@@ -60,6 +61,25 @@ def test_a_variant_is_what_its_name_says(steps, ranges, variant):
     features = steps.graph.engine.prepare(QUESTIONS)
     expected = steps.graph.engine.run(features)
     assert 0 < relative_difference(step.engine.run(features), expected) < 0.5
+
+
+@pytest.mark.parametrize("variant", EVERY, ids=lambda variant: variant.name)
+def test_no_pair_of_products_leaves_16_bits(steps, ranges, variant, tmp_path):
+    """AVX2 adds two products of unsigned activations and signed weights in 16 bits."""
+    path = tmp_path / "model.onnx"
+    quantize.to_int8(steps.graph.model_file, path, variant, ranges if variant.static else None)
+    graph = onnx.load(str(path)).graph
+    weights = {tensor.name: tensor for tensor in graph.initializer}
+    products = [node for node in graph.node if node.op_type in PRODUCTS]
+    before = operators(steps.graph)
+    assert len(products) == before["Attention"] + before["MatMul"] - variant.keep_head
+    for node in products:
+        values = onnx.numpy_helper.to_array(weights[node.input[1]])
+        assert values.dtype == (np.uint8 if variant.asymmetric else np.int8)
+        if not variant.asymmetric:
+            largest = int(np.abs(values.astype(int)).max())
+            assert 2 * 255 * largest <= np.iinfo(np.int16).max
+            assert largest == 64
 
 
 def test_names_tell_variants_apart():
