@@ -13,7 +13,7 @@ from typing import Any
 from optimize.choice import at_length
 from optimize.pruning.bound import Bound
 from predictor import __version__
-from predictor.artifact import ArtifactSpec
+from predictor.artifact import SCHEMA_VERSION, ArtifactSpec
 from predictor.sessions.providers import installed_runtimes
 
 TOOLS = ("torch", "transformers", "optimum", "optimum-onnx", "onnx", "numpy")
@@ -174,16 +174,18 @@ class Recipe:
             "weights": dict(weights),
             "recipe": recipe,
             "tools": tool_versions(),
+            "schema": SCHEMA_VERSION,
         }
         return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
 
 def content_id(spec: ArtifactSpec) -> str:
-    """A hash of what an artifact is and of its files, whatever it is called.
+    """A hash of what an artifact is and of its files, whatever it is called, wherever it was made.
 
     It is the `build_id` of artifacts that no whole build made.
     """
-    contents = spec.model_dump(mode="json", exclude={"build_id", "name", "version", "figures"})
+    ignored = {"build_id", "name", "version", "figures", "instruction_sets"}
+    contents = spec.model_dump(mode="json", exclude=ignored)
     return hashlib.sha256(json.dumps(contents, sort_keys=True).encode()).hexdigest()
 
 

@@ -25,6 +25,7 @@ from optimize.source.family import family_of
 from predictor.artifact import (
     CONFIG_FILE,
     MODEL_FILES,
+    SCHEMA_VERSION,
     ArtifactSpec,
     LayerShape,
     digest,
@@ -32,6 +33,7 @@ from predictor.artifact import (
     write_spec,
 )
 from predictor.engine import Engine
+from predictor.sessions import instructions
 from predictor.types import Question
 
 # Rows of a batch in which fp16's range is looked for: some are padded, as in service.
@@ -258,7 +260,14 @@ class StepBuilder:
         self, name: str, folder: Path, spec: ArtifactSpec, notes: dict[str, Any] | None = None
     ) -> Step:
         files = {path.name: digest(path) for path in sorted(folder.iterdir())}
-        changes = {"files": files, "tools": tool_versions(), "figures": {}}
+        on_cpu = spec.format == "onnx" and spec.target == "cpu"
+        changes = {
+            "schema_version": SCHEMA_VERSION,
+            "instruction_sets": instructions.detected() if on_cpu else None,
+            "files": files,
+            "tools": tool_versions(),
+            "figures": {},
+        }
         spec = spec.model_copy(update=changes)
         spec = spec.model_copy(update={"build_id": self._build_id or content_id(spec)})
         write_spec(folder, spec)

@@ -6,11 +6,19 @@ import hashlib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    StringConstraints,
+    ValidationError,
+    model_serializer,
+)
 
 from predictor.errors import ArtifactError
 
-SCHEMA_VERSION: Literal[1] = 1
+SCHEMA_VERSION: Literal[2] = 2
 SPEC_FILE = "artifact.json"
 MODEL_FILES = {"onnx": "model.onnx", "torch": "model.safetensors"}
 TOKENIZER_FILE = "tokenizer.json"
@@ -41,6 +49,8 @@ class ArtifactSpec(_Frozen):
     """The contents of `artifact.json`.
 
     Attributes:
+        schema_version: 2; in 1, int8's symmetric weights have 8 bits, and there are no
+            instruction_sets.
         format: `onnx` (model.onnx) or `torch` (model.safetensors).
         name, version: As published, `<root>/<name>/<version>/`.
         build_id: Hash of weights, recipe and tool versions; equal builds have equal ids.
@@ -51,12 +61,14 @@ class ArtifactSpec(_Frozen):
         inputs: Model inputs in order, each int64 (batch, seq).
         max_seq_length, doc_stride, n_best_size, max_answer_length: In tokens (n-best: spans).
         null_score_diff_threshold: None means that there is always an answer.
+        instruction_sets: Those of the CPU that the gates ran on, which decide how it multiplies
+            integers; None where nothing does so on a CPU, or it is not known.
         files: Every file that the predictor loads.
         tools: Package versions that made it.
         figures: Measured figures (EM, F1, size, latency), for people and dashboards.
     """
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[1, 2] = SCHEMA_VERSION
     format: Literal["onnx", "torch"]
     name: str = Field(min_length=1)
     version: int = Field(ge=1)
@@ -75,9 +87,18 @@ class ArtifactSpec(_Frozen):
     n_best_size: int = Field(ge=1)
     max_answer_length: int = Field(ge=1)
     null_score_diff_threshold: float | None
+    instruction_sets: tuple[str, ...] | None = None
     files: dict[FileName, FileDigest]
     tools: dict[str, str]
     figures: dict[str, Any]
+
+    @model_serializer(mode="wrap")
+    def _as_of_its_schema(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without what its version does not know, so that what reads that version reads it."""
+        fields: dict[str, Any] = handler(self)
+        if self.schema_version == 1:
+            fields.pop("instruction_sets", None)
+        return fields
 
 
 def digest(path: Path) -> FileDigest:
@@ -160,6 +181,6 @@ def _first_problem(error: ValidationError) -> str:
     if where == "schema_version":
         return (
             f"schema version {problem['input']!r} is not understood; "
-            f"this predictor reads version {SCHEMA_VERSION}"
+            f"this predictor reads versions 1 to {SCHEMA_VERSION}"
         )
     return f"{where}: {problem['msg']}" if where else str(problem["msg"])

@@ -45,6 +45,12 @@ class Metrics:
             buckets=_SHARE,
             registry=registry,
         )
+        self._cpu = Gauge(
+            "spanserve_cpu_info",
+            "1; instruction sets of this CPU and of the one that the artifact's gates ran on.",
+            ["instruction_sets", "gated_on", "agree"],
+            registry=registry,
+        )
         self._requests = Counter(
             "spanserve_requests",
             "Requests by protocol (v1, v2-rest, v2-grpc) and status; 499: the client hung up.",
@@ -72,6 +78,11 @@ class Metrics:
         self._queue_requests.set_function(queue_requests)
         self._queue_tokens.set_function(queue_tokens)
         self._in_flight.set_function(in_flight)
+
+    def runs_on_cpu(self, here: str, gated_on: str, agree: bool | None) -> None:
+        """Says which instruction sets the CPU has, and which the one of the gates had, in words."""
+        known = {True: "yes", False: "no", None: "unknown"}[agree]
+        self._cpu.labels(here, gated_on, known).set(1)
 
     def answered(self, timings: Timings) -> None:
         """Notes the stages of an answered request."""

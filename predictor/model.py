@@ -18,6 +18,8 @@ from predictor.codecs import Call
 from predictor.engine import Engine
 from predictor.errors import ModelNotServed, NotReady
 from predictor.metrics import Metrics
+from predictor.sessions import instructions
+from predictor.sessions.providers import CPU
 from predictor.types import Result, SpanParameters, Timings
 
 logger = logging.getLogger(__name__)
@@ -88,6 +90,13 @@ class QAModel(Model):  # type: ignore[misc]  # the SDK is untyped
             in_flight=lambda: admission.requests,
         )
         spec = engine.spec
+        if engine.session.provider == CPU:
+            here = instructions.detected()
+            self._metrics.runs_on_cpu(
+                instructions.named(here),
+                instructions.named(spec.instruction_sets),
+                instructions.agree(spec, here),
+            )
         logger.info(
             "serving %s version %d (%s, %s) on %s",
             self.name,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,15 @@ import onnxruntime as ort
 
 from predictor.artifact import MODEL_FILES, ArtifactSpec
 from predictor.errors import ArtifactError, StartupError
-from predictor.sessions import cuda
+from predictor.sessions import cuda, instructions
 from predictor.sessions.batch_size import cpu_batch_tokens, run_overhead_tokens
 from predictor.sessions.binding import Binding, BucketBinding, ExactBinding, PlainBinding
 from predictor.sessions.bucket_grid import BucketGrid
 from predictor.sessions.protocol import MAX_BATCH_TOKENS, SessionOptions, WarmsUp
 from predictor.sessions.providers import CPU, CUDA, check_one_runtime, choose_provider
 from predictor.types import Batch, Logits
+
+logger = logging.getLogger(__name__)
 
 # Sum and normalization in one operator, which on a CPU is a scalar loop.
 _SLOWER_ON_CPU = ["SkipLayerNormFusion"]
@@ -36,7 +39,8 @@ class OrtSession:
             )
         check_one_runtime()
         wanted = choose_provider(options.provider, spec.target)
-        session = _load(folder / MODEL_FILES["onnx"], wanted, options)
+        widened = wanted == CPU and _is_widened(spec)
+        session = _load(folder / MODEL_FILES["onnx"], wanted, options, widened=widened)
         self.provider: str = session.get_providers()[0]
         if self.provider != wanted:
             raise StartupError(f"{wanted} was chosen but could not be started; see the log above")
@@ -59,13 +63,36 @@ class OrtSession:
             self._binding.warm_up()
 
 
-def _load(model: Path, provider: str, options: SessionOptions) -> ort.InferenceSession:
+def _is_widened(spec: ArtifactSpec) -> bool:
+    """Whether signed weights must become unsigned for answers to stay as gated; logs why."""
+    here = instructions.detected()
+    widened = instructions.saturate(spec, here)
+    if widened:
+        logger.warning(
+            "this CPU has no VNNI (%s), where the artifact's 8-bit weights would saturate: it runs "
+            "with session.x64quantprecision=1, as it was gated but slower; build it again",
+            instructions.named(here),
+        )
+    elif instructions.agree(spec, here) is False:
+        logger.info(
+            "the gates ran on a CPU with %s, this one has %s: integers are computed alike on both",
+            instructions.named(spec.instruction_sets),
+            instructions.named(here),
+        )
+    return widened
+
+
+def _load(
+    model: Path, provider: str, options: SessionOptions, *, widened: bool
+) -> ort.InferenceSession:
     settings = ort.SessionOptions()
     settings.intra_op_num_threads = options.threads
     settings.inter_op_num_threads = 1
     # Threads that spin between runs take time slices from the tokenizer, from other pods and,
     # under a CPU quota, from the next run.
     settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if widened:
+        settings.add_session_config_entry("session.x64quantprecision", "1")
     settings.log_severity_level = 3
     providers: list[Any] = [provider] if provider == CPU else [provider, CPU]
     if provider == CUDA:

@@ -14,6 +14,22 @@ def test_a_whole_artifact_is_read(make_artifact):
     assert spec.model_validate_json(spec.model_dump_json()) == spec
 
 
+def test_an_artifact_of_the_first_schema_stays_one(make_artifact):
+    folder = make_artifact(schema_version=1)
+    written = json.loads((folder / "artifact.json").read_text())
+    assert "instruction_sets" not in written
+    spec = load_spec(folder)
+    assert (spec.schema_version, spec.instruction_sets) == (1, None)
+    assert json.loads(spec.model_copy(update={"version": 4}).model_dump_json()) == written | {
+        "version": 4
+    }
+
+
+def test_instruction_sets_are_kept(make_artifact):
+    spec = load_spec(make_artifact(instruction_sets=["avx2", "avx_vnni"]))
+    assert (spec.schema_version, spec.instruction_sets) == (2, ("avx2", "avx_vnni"))
+
+
 def test_a_flipped_byte_is_found(make_artifact):
     folder = make_artifact()
     content = bytearray((folder / "model.onnx").read_bytes())
@@ -61,7 +77,10 @@ def test_no_folder(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"schema_version": 2}, "schema version 2 is not understood"),
+        (
+            {"schema_version": 3, "of_the_future": 1},
+            "schema version 3 is not understood; this predictor reads versions 1 to 2",
+        ),
         ({"precision": "fp8"}, "precision"),
         ({"version": 0}, "version"),
         ({"surprise": 1}, "surprise"),

@@ -51,3 +51,10 @@ def test_outcomes_by_protocol_and_status(registry):
         metrics.outcome("v1", status)
     labels = {"protocol": "v1", "status": "200"}
     assert registry.get_sample_value("spanserve_requests_total", labels) == 2
+
+
+@pytest.mark.parametrize(("agree", "word"), [(True, "yes"), (False, "no"), (None, "unknown")])
+def test_the_cpu_and_that_of_the_gates(registry, agree, word):
+    Metrics(registry).runs_on_cpu("avx2", "avx2 avx512f", agree)
+    labels = {"instruction_sets": "avx2", "gated_on": "avx2 avx512f", "agree": word}
+    assert registry.get_sample_value("spanserve_cpu_info", labels) == 1

@@ -1,6 +1,7 @@
 """Every family from its files to answers, next to transformers' own model."""
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,11 +13,13 @@ from optimize.errors import GateFailed, SourceError
 from optimize.evaluation.parity import QUESTIONS
 from optimize.graph import fusion
 from optimize.graph.export import export
+from optimize.graph.quantize import Variant
 from optimize.recipe import Measurement, Recipe, Serving
 from optimize.source import checkpoint, compaction
 from optimize.source.assembly import build_module, layer_shapes
 from optimize.source.family import FAMILIES, family_of
 from optimize.steps import StepBuilder
+from predictor.sessions import instructions
 from predictor.types import Question
 from tests.optimize.source import sources
 from tests.optimize.source.sources import LAYERS, MAX_SEQ_LENGTH
@@ -137,6 +140,16 @@ def test_what_a_family_is_fed_and_how_much(built):
         assert step.spec.inputs == INPUTS[kind]
         assert step.spec.max_seq_length == MAX_SEQ_LENGTH
         assert step.spec.pad_token_id == (1 if kind == "roberta" else 0)
+
+
+def test_what_the_gates_ran_on(built):
+    _, steps, _ = built
+    assert steps.torch.spec.instruction_sets is None
+    assert steps.graph.spec.instruction_sets == instructions.detected()
+    # Whatever it is made of, its weights are those of this schema.
+    old = steps.graph.spec.model_copy(update={"schema_version": 1, "target": "cuda"})
+    made = steps.builder.int8(Variant(embeddings=True), replace(steps.graph, spec=old)).spec
+    assert (made.schema_version, made.instruction_sets) == (2, None)
 
 
 def test_uneven_layers_are_compacted(built):
