@@ -21,8 +21,6 @@ from predictor.types import Batch, Logits
 
 logger = logging.getLogger(__name__)
 
-# Sum and normalization in one operator, which on a CPU is a scalar loop.
-_SLOWER_ON_CPU = ["SkipLayerNormFusion"]
 # Part of every message with which ONNX Runtime refuses to capture a model.
 _GRAPH_REFUSED = "graph capture feature"
 
@@ -106,7 +104,6 @@ def _load(
             settings,
             providers=providers,
             enable_fallback=0,
-            disabled_optimizers=_SLOWER_ON_CPU if provider == CPU else [],
         )
     except Exception as error:  # ONNX Runtime's exceptions have no common base
         if _GRAPH_REFUSED in str(error):
