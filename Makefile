@@ -18,7 +18,7 @@ IMAGES := predictor predictor-gpu optimize loadtest demo
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' predictor/__init__.py)
 
 .PHONY: help install demo demo-ui test test-unit bench-serving bench-evaluation bench-journey bench-pruning \
-	journey-table pruning-table guide bench-gpu soak triton-server peers local tables \
+	journey-table pruning-table guide bench-gpu soak triton-server peers local tables check-avx2 \
 	image image-check lint format clean
 
 help:  ## Show this list
@@ -105,6 +105,9 @@ local: install  ## Serve all deployments and peers here and compare them: [ARGS=
 tables: install  ## The guide's tables, measured here: [MODEL=a folder] [BASELINE=another] [SHAPES=bert-large]
 	$(BIN)/python -m benchmarks.tables $(if $(MODEL),--model $(MODEL)) \
 		$(if $(BASELINE),--baseline $(BASELINE)) $(if $(SHAPES),--shapes $(SHAPES)) $(ARGS)
+
+check-avx2: install  ## Compare answers here and without AVX-512, in valgrind: [MODEL=a folder] [ARGS=options]
+	$(BIN)/python -m benchmarks.instructions $(if $(MODEL),--model-dir $(MODEL)) $(ARGS)
 
 bench-gpu: install  ## Check and measure the session on a GPU; results in build/bench-gpu
 	$(BIN)/python -m benchmarks.gpu --output build/bench-gpu

@@ -1,0 +1,1 @@
+"""Whether an artifact answers alike on CPUs with other instruction sets."""
