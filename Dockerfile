@@ -129,7 +129,7 @@ ENV GRADIO_ANALYTICS_ENABLED=False \
     HF_HUB_OFFLINE=1
 COPY --from=demo-packages /opt/venv /opt/venv
 COPY loadtest/ loadtest/
-COPY demo/__init__.py demo/__main__.py demo/app.py demo/servers.py demo/
+COPY demo/__init__.py demo/__main__.py demo/app.py demo/errors.py demo/
 COPY demo/page/ demo/page/
 USER 1000:1000
 EXPOSE 7860

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from benchmarks.errors import BenchmarkError
-from demo.servers import HOST
+from loadtest.local.servers import HOST
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)\r\n", re.IGNORECASE)
 _READ_BYTES = 1 << 16

@@ -7,17 +7,14 @@ import http.client
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.errors import BenchmarkError
-from demo.servers import HOST, stop
-from loadtest.local.servers import free_ports
+from loadtest.local import servers as local
+from loadtest.local.servers import HOST, Server, ServerError, free_ports
 
-START_SECONDS = 120
-READY_PATH = "/v2/models/qa/ready"
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -52,14 +49,12 @@ class ServerProcess:
         name: What tables call it.
         process: The process.
         port: Its HTTP port.
-        log: Where its output goes.
         grpc_port: Its gRPC port, or None.
     """
 
     name: str
     process: subprocess.Popen[bytes]
     port: int
-    log: Path
     grpc_port: int | None = None
 
     def cpu_seconds(self) -> float:
@@ -82,10 +77,6 @@ class ServerProcess:
             return response.status, response.read()
         finally:
             connection.close()
-
-    def log_tail(self) -> str:
-        """The log's last lines, joined."""
-        return " / ".join(self.log.read_text("utf-8", "replace").strip().splitlines()[-3:])
 
 
 @contextlib.contextmanager
@@ -114,49 +105,26 @@ def running(
     Raises:
         BenchmarkError: A server stopped or did not become ready.
     """
-    logs.mkdir(parents=True, exist_ok=True)
-    servers: dict[str, ServerProcess] = {}
-    try:
-        with pinned(core):
-            for name, command in commands.items():
-                servers[name] = _start(name, command, logs / f"{name}.log", grpc)
-        for server in servers.values():
-            wait_ready(server)
-        yield servers
-    finally:
-        stop(*(server.process for server in servers.values()))
+    ports = free_ports(2 * len(commands))
+    wanted = []
+    for name, command in commands.items():
+        port, grpc_port = ports.pop(), ports.pop() if grpc else None
+        line = [sys.executable, *command, "--http_port", str(port)]
+        line += ["--grpc_port", str(grpc_port)] if grpc_port else []
+        wanted.append(Server(name, line, port, grpc_port=grpc_port))
+    with local.running(logs) as servers:
+        try:
+            with pinned(core):
+                processes = servers.start(*wanted)
+        except ServerError as error:
+            raise BenchmarkError(str(error)) from error
+        yield {
+            each.name: ServerProcess(each.name, process, each.port, each.grpc_port)
+            for each, process in zip(wanted, processes, strict=True)
+        }
 
 
 def predictor(folder: Path, settings: Mapping[str, object]) -> list[str]:
     """The arguments after `python` of a predictor on loopback, REST alone unless `enable_grpc`."""
     flags = {"model_dir": folder, "host": HOST, "enable_grpc": "false"} | dict(settings)
     return ["-m", "predictor", *(text for n, v in flags.items() for text in (f"--{n}", str(v)))]
-
-
-def _start(name: str, command: Sequence[str], log: Path, grpc: bool) -> ServerProcess:
-    port, grpc_port = free_ports(2)
-    arguments = [*command, "--http_port", str(port)]
-    if grpc:
-        arguments += ["--grpc_port", str(grpc_port)]
-    with log.open("wb") as stream:
-        # A session of its own: Ctrl-C reaches this process alone, which then stops the servers.
-        process = subprocess.Popen(
-            [sys.executable, *arguments],
-            stdout=stream,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    return ServerProcess(name, process, port, log, grpc_port if grpc else None)
-
-
-def wait_ready(server: ServerProcess) -> None:
-    """Returns when the model `qa` is ready; raises BenchmarkError."""
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        if server.process.poll() is not None:
-            raise BenchmarkError(f"{server.name} stopped: {server.log_tail()}")
-        with contextlib.suppress(OSError, http.client.HTTPException):
-            if server.get(READY_PATH)[0] == 200:
-                return
-        time.sleep(0.2)
-    raise BenchmarkError(f"{server.name} is not ready after {START_SECONDS} s")

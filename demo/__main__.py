@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from demo.app import HOST, PORT, port, serve
-from demo.servers import DemoError
+from demo.errors import DemoError
 from loadtest.errors import LoadTestError
 
 

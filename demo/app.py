@@ -22,13 +22,13 @@ from fastapi import FastAPI
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp
 
+from demo.errors import DemoError
 from demo.page import cards, journey
 from demo.page.asking import Model, Outcome, Reply, ask_all
 from demo.page.describing import Catalogue
 from demo.page.edge import HEALTH, Edge
 from demo.page.examples import EXAMPLES, MOST_QUESTION, MOST_TEXT, Example
 from demo.page.theme import STYLE, theme
-from demo.servers import DemoError
 from loadtest.targets import Target, read_targets
 
 HOST, PORT = "127.0.0.1", 7860

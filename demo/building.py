@@ -7,7 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from demo.servers import DemoError, stop
+from demo.errors import DemoError
+from loadtest.local.servers import stop
 
 ROOT = Path(__file__).resolve().parent.parent
 BASELINE, PRUNED = (ROOT / "demo" / "checkpoint" / name for name in ("baseline", "pruned"))

@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from demo.servers import DemoError, stop
-from loadtest.local.servers import free_ports
+from demo.errors import DemoError
+from loadtest.local.servers import free_ports, stop
 
 ROOT = Path(__file__).resolve().parent.parent
 GUIDE = ROOT / "docs" / "guide.md"

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from demo.app import HOST, PORT, port, serve
 from demo.building import ROOT, CommandError, optimize
-from demo.servers import DemoError, running
+from demo.errors import DemoError
+from demo.servers import running
 from loadtest.errors import LoadTestError
 from loadtest.signals import exit_on_signals
 from predictor.artifact import SPEC_FILE

@@ -1,4 +1,4 @@
-"""Predictors as local processes on loopback, started together and surely stopped."""
+"""Predictors as local servers."""
 
 from __future__ import annotations
 
@@ -7,21 +7,14 @@ import http.client
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from loadtest.local.servers import free_ports
-
-HOST = "127.0.0.1"
-START_SECONDS = 120
-STOP_SECONDS = 20
-
-
-class DemoError(Exception):
-    """The demo cannot go on; the text says why in one line."""
+from demo.errors import DemoError
+from loadtest.local import servers as local
+from loadtest.local.servers import HOST, ServerError, free_ports
 
 
 @dataclass(frozen=True)
@@ -70,56 +63,30 @@ def running(
     Raises:
         DemoError: A server did not become ready.
     """
-    servers: list[Server] = []
-    try:
-        for name, folder in folders.items():
-            log = logs / f"{name}.log"
-            servers.append(_start(name, folder, settings.get(name, {}), log, grpc))
-        for server in servers:
-            _wait_ready(server)
-        yield servers
-    finally:
-        stop(*(server.process for server in servers))
-
-
-def stop(*processes: subprocess.Popen[bytes]) -> None:
-    """Ends processes: all asked first, then those killed that stay."""
-    for process in processes:
-        process.terminate()
-    for process in processes:
+    ports = free_ports(2 * len(folders))
+    wanted = []
+    for name, folder in folders.items():
+        port, grpc_port = ports.pop(), ports.pop() if grpc else None
+        command = _command(folder, port, grpc_port, settings.get(name, {}))
+        wanted.append(local.Server(name, command, port, grpc_port=grpc_port))
+    with local.running(logs) as servers:
         try:
-            process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            processes = servers.start(*wanted)
+        except ServerError as error:
+            raise DemoError(str(error)) from error
+        yield [
+            Server(each.name, each.port, logs / f"{each.name}.log", process, each.grpc_port)
+            for each, process in zip(wanted, processes, strict=True)
+        ]
 
 
-def _start(
-    name: str, folder: Path, settings: Mapping[str, object], log: Path, grpc: bool
-) -> Server:
-    port, grpc_port = free_ports(2)
+def _command(
+    folder: Path, port: int, grpc_port: int | None, settings: Mapping[str, object]
+) -> list[str]:
     command = [sys.executable, "-m", "predictor", "--model_dir", str(folder), "--host", HOST]
     command += ["--http_port", str(port)]
-    command += ["--grpc_port", str(grpc_port)] if grpc else ["--enable_grpc", "false"]
+    command += ["--grpc_port", str(grpc_port)] if grpc_port else ["--enable_grpc", "false"]
     # Nobody else sends here, so that nothing is to be waited for when the server stops.
     for setting, value in {"drain_seconds": 0, **settings}.items():
         command += [f"--{setting}", str(value)]
-    with log.open("wb") as stream:
-        # A session of its own: Ctrl-C reaches this process alone, which then stops the servers.
-        process = subprocess.Popen(
-            command, stdout=stream, stderr=subprocess.STDOUT, start_new_session=True
-        )
-    return Server(name, port, log, process, grpc_port if grpc else None)
-
-
-def _wait_ready(server: Server) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        if server.process.poll() is not None:
-            last = server.log.read_text("utf-8", "replace").strip().splitlines()[-1:]
-            raise DemoError(f"the {server.name} predictor stopped: {' '.join(last)}")
-        with contextlib.suppress(OSError, ValueError, http.client.HTTPException):
-            if server.call("GET", "/v2/models/qa/ready")[0] == 200:
-                return
-        time.sleep(0.2)
-    raise DemoError(f"the {server.name} predictor is not ready after {START_SECONDS} s")
+    return command

@@ -10,7 +10,8 @@ import time
 from pathlib import Path
 
 from demo.building import ROOT, optimize, run
-from demo.servers import DemoError, Server, running
+from demo.errors import DemoError
+from demo.servers import Server, running
 from loadtest.signals import exit_on_signals
 
 QUESTION = "Who worked a little bit harder?"

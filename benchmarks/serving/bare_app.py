@@ -15,7 +15,7 @@ import orjson
 import uvicorn
 from fastapi import FastAPI, Request, Response
 
-from demo.servers import HOST
+from loadtest.local.servers import HOST
 from predictor.engine import Engine
 from predictor.types import Question, Result
 

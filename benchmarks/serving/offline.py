@@ -20,7 +20,7 @@ from typing import IO
 
 from benchmarks.errors import BenchmarkError
 from benchmarks.processes import pinned
-from demo.servers import stop
+from loadtest.local.servers import stop
 from predictor import batch_plan
 from predictor.engine import Engine
 from predictor.types import Question

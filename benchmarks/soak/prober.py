@@ -16,8 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 
-from benchmarks.processes import READY_PATH
-from demo.servers import HOST, stop
+from loadtest.local.servers import HOST, READY_PATH, stop
 
 PATHS = ("/v2/health/live", READY_PATH)
 _EVERY_SECONDS = 0.1

@@ -12,7 +12,7 @@ from typing import Any
 import grpc
 
 from benchmarks.soak.traffic import Shot
-from demo.servers import HOST
+from loadtest.local.servers import HOST
 
 ANSWER_SECONDS = 120.0
 NO_ANSWER = 0

@@ -22,9 +22,9 @@ from pathlib import Path
 
 from benchmarks.artifact import ROOT
 from benchmarks.errors import BenchmarkError
-from benchmarks.processes import ServerProcess, wait_ready
-from demo.servers import HOST, stop
-from loadtest.local.servers import free_ports
+from benchmarks.processes import ServerProcess
+from loadtest.local import servers as local
+from loadtest.local.servers import HOST, Server, ServerError, free_ports
 from optimize.publishing.triton import CONFIG_FILE
 from predictor.sessions.cpu import available_cpus
 
@@ -101,40 +101,6 @@ def convert(repository: Path, folder: Path) -> None:
             shutil.copy(_MODEL, version / "model.py")
 
 
-def start(
-    repository: Path, folder: Path, *, threads: int = 1, ports: tuple[int, int] | None = None
-) -> ServerProcess:
-    """Starts a server on loopback and waits until the model `qa` is ready.
-
-    Args:
-        repository: As `optimize build --triton` wrote it.
-        folder: For the log and what the server reads; made anew.
-        threads: Of each model instance.
-        ports: HTTP and gRPC; free ones by default.
-
-    Raises:
-        BenchmarkError: It is not installed or does not start.
-    """
-    http_port, grpc_port = ports or free_ports(2)
-    command, environ = prepared(repository, folder, threads, http_port, grpc_port)
-    log = folder / "triton.log"
-    with log.open("wb") as stream:
-        process = subprocess.Popen(
-            command,
-            env=environ,
-            stdout=stream,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    server = ServerProcess("triton", process, http_port, log, grpc_port)
-    try:
-        wait_ready(server)
-    except BaseException:
-        stop(process)
-        raise
-    return server
-
-
 def prepared(
     repository: Path, folder: Path, threads: int, http_port: int, grpc_port: int
 ) -> tuple[list[str], dict[str, str]]:
@@ -166,13 +132,30 @@ def prepared(
 
 
 @contextlib.contextmanager
-def running(repository: Path, folder: Path, *, threads: int = 1) -> Iterator[ServerProcess]:
-    """A server for as long as the block lasts; see start."""
-    server = start(repository, folder, threads=threads)
-    try:
-        yield server
-    finally:
-        stop(server.process)
+def running(
+    repository: Path, folder: Path, *, threads: int = 1, ports: tuple[int, int] | None = None
+) -> Iterator[ServerProcess]:
+    """A server on loopback, with the model `qa` ready, for as long as the block lasts.
+
+    Args:
+        repository: As `optimize build --triton` wrote it.
+        folder: For the log and what the server reads, which is made anew.
+        threads: Of each model instance.
+        ports: HTTP and gRPC; free ones by default.
+
+    Raises:
+        BenchmarkError: It is not installed or does not start.
+    """
+    http_port, grpc_port = ports or free_ports(2)
+    command = [sys.executable, "-m", "benchmarks.triton.server", "--repository", str(repository)]
+    command += ["--folder", str(folder / "server"), "--threads", str(threads)]
+    command += ["--http-port", str(http_port), "--grpc-port", str(grpc_port)]
+    with local.running(folder) as servers:
+        try:
+            (process,) = servers.start(Server("triton", command, http_port))
+        except ServerError as error:
+            raise BenchmarkError(str(error)) from error
+        yield ServerProcess("triton", process, http_port, grpc_port)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -120,13 +120,16 @@ def _run(own: argparse.Namespace, others: Sequence[str], results: Path, deadline
 def _start(servers: Servers, one: Deployment | LeftOut, started: _Started, tokenizer: str) -> None:
     """Starts a deployment; of a peer that does not start it is said why."""
     if isinstance(one, Deployment):
+        begun = time.monotonic()
         try:
-            seconds = sum(servers.start(server) for server in one.servers)
+            for server in one.servers:
+                servers.start(server)
         except ServerError as error:
             if not one.peer:
                 raise
             one = LeftOut(one.name, str(error))
         else:
+            seconds = time.monotonic() - begun
             target = {"name": one.name, "host": one.servers[-1].url, "protocol": one.protocol}
             target |= {"tokenizer": tokenizer, "note": one.note}
             if len(one.servers) > 1:

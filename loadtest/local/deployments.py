@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loadtest.local.artifacts import Artifacts
-from loadtest.local.servers import HOST, ROOT, Server, free_ports
+from loadtest.local.servers import HOST, READY_PATH, ROOT, Server, free_ports
 
 PEERS = ROOT / ".venv-peers"
 _REQUIREMENTS = ROOT / "benchmarks" / "peers"
-_V1, _V2 = "/v1/models/qa", "/v2/models/qa/ready"
+_V1 = "/v1/models/qa"
 # libgomp's threads spin after a run for as long as the machine's cores allow, and would take them
 # from whoever is asked next; the baseline's session does the same for itself.
 _NO_SPINNING = {"GOMP_SPINCOUNT": "1000"}
@@ -82,7 +82,7 @@ def _predictor(name: str, folder: Path, settings: Sequence[str], note: str) -> D
     (port,) = free_ports(1)
     command = [sys.executable, "-m", "predictor", "--model_dir", str(folder), "--host", HOST]
     command += ["--http_port", str(port), "--enable_grpc", "false", "--drain_seconds", "0"]
-    return Deployment(name, [Server(name, [*command, *settings], port, _V2)], "v2", note)
+    return Deployment(name, [Server(name, [*command, *settings], port)], "v2", note)
 
 
 def _triton(artifacts: Artifacts, folder: Path) -> Deployment | LeftOut:
@@ -97,7 +97,7 @@ def _triton(artifacts: Artifacts, folder: Path) -> Deployment | LeftOut:
     remote += ["--remote_url", f"{HOST}:{grpc_port}"]
     note = f"the predictor, and Triton that runs the {artifacts.precision} graph"
     front = _predictor(TRITON, artifacts.optimized, remote, note)
-    behind = Server(f"{TRITON}-server", command, http_port, _V2)
+    behind = Server(f"{TRITON}-server", command, http_port)
     return Deployment(TRITON, [behind, *front.servers], front.protocol, note)
 
 
@@ -108,7 +108,7 @@ def _peer(name: str, artifacts: Artifacts, folder: Path) -> Deployment | LeftOut
         return LeftOut(name, "it is not installed; `make peers` does that")
     made = {TRANSFORMERS: _app, OPTIMUM: _app, MLSERVER: _mlserver}[name]
     command, protocol, port = made(kind, environment, artifacts, folder)
-    ready = _V2 if protocol == "v2" else _V1
+    ready = READY_PATH if protocol == "v2" else _V1
     server = Server(name, command, port, ready, _NO_SPINNING | {"HF_HUB_OFFLINE": "1"})
     note = _versions(kind) + _TO_KNOW.get(name, "")
     return Deployment(name, [server], protocol, note, peer=True)

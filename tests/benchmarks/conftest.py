@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from demo.servers import HOST
+from loadtest.local.servers import HOST
 
 
 def ok(body=b"{}", headers=b""):

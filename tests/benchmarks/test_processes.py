@@ -52,7 +52,7 @@ def test_a_server_runs_on_its_core_until_the_block_ends(tmp_path):
 def test_a_server_that_stops_says_why(tmp_path):
     command = ["-c", "import sys; sys.exit('no model here')"]
     with (
-        pytest.raises(BenchmarkError, match="broken stopped: no model here"),
+        pytest.raises(BenchmarkError, match="broken stopped at its start: no model here"),
         running({"broken": command}, Cores.pick().server, tmp_path),
     ):
         pass

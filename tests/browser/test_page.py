@@ -9,7 +9,7 @@ import pytest
 
 from demo.page.cards import NO_ANSWER
 from demo.page.examples import EXAMPLES, MOST_QUESTION, MOST_TEXT
-from demo.servers import HOST, stop
+from loadtest.local.servers import HOST, stop
 from tests.browser.conftest import SCREENSHOTS
 from tests.conftest import ROOT
 from tests.demo.pages import serving

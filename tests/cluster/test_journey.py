@@ -16,7 +16,7 @@ import grpc
 import pytest
 from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import GRPCInferenceServiceStub
 
-from demo.servers import HOST
+from loadtest.local.servers import HOST
 from tests.cluster.commands import (
     ROOT,
     forwarded,

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from demo.servers import stop
+from loadtest.local.servers import stop
 from tests.conftest import ROOT
 
 SECONDS = 120  # that it may take until it is there

@@ -9,9 +9,9 @@ import pytest
 
 from demo.page.asking import AskError, Model, ask_all
 from demo.page.describing import Catalogue, describe
-from demo.servers import HOST, running, stop
+from demo.servers import running
 from loadtest.errors import OptionError
-from loadtest.local.servers import free_ports
+from loadtest.local.servers import HOST, free_ports, stop
 from loadtest.targets import Target
 from tests.conftest import FAKE_SESSION
 

@@ -11,7 +11,8 @@ from typing import Any
 
 from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 
-from demo.servers import HOST, Server
+from demo.servers import Server
+from loadtest.local.servers import HOST
 
 CONTEXT = (
     "The first little pig built a house of straw. The second little pig worked a little bit harder "

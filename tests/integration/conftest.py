@@ -9,7 +9,8 @@ import grpc
 import pytest
 from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import GRPCInferenceServiceStub
 
-from demo.servers import HOST, Server, running
+from demo.servers import Server, running
+from loadtest.local.servers import HOST
 from optimize.build import build
 from optimize.progress import Progress
 from optimize.recipe import Measurement, Recipe, Serving

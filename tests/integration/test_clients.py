@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from kserve.inference_client import InferenceGRPCClient, InferenceRESTClient, RESTConfig
 
-from demo.servers import HOST
+from loadtest.local.servers import HOST
 from tests.integration.answers import flat_texts, rest_values
 from tests.integration.calls import CONTEXT, OVER_THE_LIMIT, QUESTION, V1, V2, ask
 

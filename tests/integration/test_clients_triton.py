@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tritonclient.http as triton
 
-from demo.servers import HOST
+from loadtest.local.servers import HOST
 from tests.integration.answers import flat_texts, infer, rest_values
 from tests.integration.calls import ANSWER, CONTEXT, QUESTION, Inquiry, ask
 

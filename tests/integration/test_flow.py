@@ -12,7 +12,8 @@ import grpc
 import pytest
 from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import GRPCInferenceServiceStub
 
-from demo.servers import HOST, running
+from demo.servers import running
+from loadtest.local.servers import HOST
 from tests.integration.calls import CONTEXT, V1, V2, ask, call, post
 from tests.integration.test_grpc import request
 

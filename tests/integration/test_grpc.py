@@ -7,7 +7,8 @@ import pytest
 from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import GRPCInferenceServiceStub
 
-from demo.servers import HOST, running
+from demo.servers import running
+from loadtest.local.servers import HOST
 
 
 def request(question, model="qa", **parameters):

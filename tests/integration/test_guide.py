@@ -9,7 +9,7 @@ import time
 import pytest
 
 from demo import guide
-from demo.servers import DemoError
+from demo.errors import DemoError
 from tests.conftest import ROOT
 
 TEXT = guide.GUIDE.read_text("utf-8")

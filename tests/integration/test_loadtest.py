@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from demo.servers import HOST, Server, running
+from demo.servers import Server, running
+from loadtest.local.servers import HOST
 from loadtest.results.result import read_result
 from loadtest.scenarios.overhead import measure_overhead
 from tests.conftest import FAKE_SESSION, ROOT

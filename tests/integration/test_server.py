@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from demo.servers import HOST, running
+from demo.servers import running
+from loadtest.local.servers import HOST
 from tests.integration.calls import CONTEXT, JSON, QUESTION, V1, V2, ask, post, tensor
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from demo.servers import HOST
+from loadtest.local.servers import HOST
 from tests.damage import SCRATCHES
 from tests.integration.calls import ANSWER, JSON, V1, V2, Inquiry, ask, call
 

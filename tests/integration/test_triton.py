@@ -1,5 +1,6 @@
 """The predictor in front of a real Triton server, which `make triton-server` installs."""
 
+import contextlib
 import json
 import shutil
 import signal
@@ -15,7 +16,8 @@ from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import GRPCInferenceServiceSt
 
 from benchmarks.errors import BenchmarkError
 from benchmarks.triton import server as triton_server
-from demo.servers import HOST, running, stop
+from demo.servers import running
+from loadtest.local.servers import HOST, stop
 from optimize.publishing import triton
 from tests.conftest import ROOT
 from tests.integration.answers import infer, rest_values
@@ -48,16 +50,20 @@ def remote(repository, tmp_path_factory):
         triton_server.Installation()
     except BenchmarkError as error:
         pytest.skip(str(error))
-    server = triton_server.start(repository, folder)
-    ports = server.port, server.grpc_port
-    state = SimpleNamespace(url=f"{HOST}:{server.grpc_port}", process=server.process)
+    with contextlib.ExitStack() as stack:
 
-    def start():
-        state.process = triton_server.start(repository, folder, ports=ports).process
+        def start(ports=None):
+            return stack.enter_context(triton_server.running(repository, folder, ports=ports))
 
-    state.start = start
-    yield state
-    stop(state.process)
+        server = start()
+        ports = server.port, server.grpc_port
+        state = SimpleNamespace(url=f"{HOST}:{server.grpc_port}", process=server.process)
+
+        def start_again():
+            state.process = start(ports).process
+
+        state.start_again = start_again
+        yield state
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +148,7 @@ def test_triton_goes_and_comes_back(front, remote, expected):
         # It would not help to start the predictor again.
         assert call(front, "GET", "/v2/health/live").status == 200
     finally:
-        remote.start()
+        remote.start_again()
     wait_ready(front)
     check_equal(rest_values(infer(front, ask())), expected)
     log = front.log.read_text()

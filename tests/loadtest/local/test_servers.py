@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -11,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from loadtest.local.servers import HOST, Server, ServerError, running
+from loadtest.local.guard import RECORD
+from loadtest.local.servers import HOST, Server, ServerError, running, stop
 from tests.loadtest.qa_server import LIMIT_S, ROOT, free_port, wait_for
 
 # It tells its own number and its child's, which ignores what asks it to end.
@@ -22,8 +24,8 @@ child = subprocess.Popen([sys.executable, "-c", "import signal, time;"
     stdout=subprocess.PIPE)
 child.stdout.readline()
 print(os.getpid(), child.pid, flush=True)
-time.sleep(600)
 """
+SLEEP = "\ntime.sleep(600)\n"
 HTTP = "import sys, http.server as h; h.test(h.SimpleHTTPRequestHandler, port=int(sys.argv[1]))"
 
 
@@ -36,32 +38,12 @@ def alive(pid: int) -> bool:
     return state != "Z"
 
 
-def guarded(*command: str) -> subprocess.Popen[str]:
-    pipe = subprocess.PIPE
-    line = [sys.executable, "-m", "loadtest.local.guard", *command]
-    return subprocess.Popen(line, cwd=ROOT, stdin=pipe, stdout=pipe, text=True)
-
-
-@pytest.mark.parametrize(("code", "status"), [("0", 0), ("3", 3)])
-def test_a_guard_ends_with_its_command(code: str, status: int) -> None:
-    guard = guarded(sys.executable, "-c", f"raise SystemExit({code})")
-    assert guard.wait(LIMIT_S) == status
-    guard.communicate()
-
-
-@pytest.mark.parametrize("way", ["input ends", "SIGTERM"])
-def test_a_guard_ends_the_whole_group(way: str) -> None:
-    guard = guarded(sys.executable, "-c", STUBBORN)
-    assert guard.stdout
-    assert guard.stdin
-    pids = [int(text) for text in guard.stdout.readline().split()]
-    assert [alive(pid) for pid in pids] == [True, True]
-    if way == "SIGTERM":
-        guard.terminate()
-    guard.stdin.close()
-    guard.wait(LIMIT_S)
-    guard.stdout.close()
-    wait_for(lambda: not any(map(alive, pids)))
+def watches(guard: int) -> bool:
+    """Whether a guard has heard of a server."""
+    with contextlib.suppress(FileNotFoundError):
+        links = [os.readlink(file) for file in Path(f"/proc/{guard}/fd").iterdir()]
+        return "anon_inode:[pidfd]" in links
+    return False
 
 
 def refuses(port: int) -> bool:
@@ -70,18 +52,69 @@ def refuses(port: int) -> bool:
         return probe.connect_ex((HOST, port)) != 0
 
 
-def server_of(port: int, *command: str) -> Server:
-    return Server("web", command, port, "/")
-
-
-def test_a_server_is_ready_and_then_stopped(tmp_path: Path) -> None:
+def server_of(name: str, code: str = HTTP) -> Server:
     port = free_port()
+    return Server(name, [sys.executable, "-c", code, str(port)], port, "/")
+
+
+def pids_in(log: Path) -> list[int]:
+    """What STUBBORN tells."""
+    wait_for(lambda: len(log.read_text().split()) >= 2)
+    return [int(text) for text in log.read_text().split()[:2]]
+
+
+@pytest.mark.parametrize("way", ["input ends", "SIGTERM", "server ends"])
+def test_a_guard_ends_whole_groups(way: str) -> None:
+    guard = subprocess.Popen(
+        [sys.executable, "-m", "loadtest.local.guard"], cwd=ROOT, stdin=subprocess.PIPE
+    )
+    assert guard.stdin
+    pipe = subprocess.PIPE
+    command = [sys.executable, "-c", STUBBORN + SLEEP]
+    with subprocess.Popen(command, stdout=pipe, text=True, start_new_session=True) as leader:
+        assert leader.stdout
+        pids = [int(text) for text in leader.stdout.readline().split()]
+        guard.stdin.write(leader.pid.to_bytes(RECORD))
+        guard.stdin.flush()
+        assert [alive(pid) for pid in pids] == [True, True]
+        wait_for(lambda: watches(guard.pid))
+        if way == "SIGTERM":
+            guard.terminate()
+        elif way == "input ends":
+            guard.stdin.close()
+        else:
+            leader.terminate()
+        wait_for(lambda: not any(map(alive, pids)))
+    guard.stdin.close()
+    guard.wait(LIMIT_S)
+
+
+def test_servers_are_ready_together_and_then_stopped(tmp_path: Path) -> None:
+    wanted = [server_of("one"), server_of("two")]
     with running(tmp_path / "logs") as servers:
-        servers.start(server_of(port, sys.executable, "-c", HTTP, str(port)))
-        assert servers.ended() == []
-        assert "GET / " in (tmp_path / "logs" / "web.log").read_text()
-        assert not refuses(port)
-    assert refuses(port)
+        processes = servers.start(*wanted)
+        for server, process in zip(wanted, processes, strict=True):
+            assert "GET / " in (tmp_path / "logs" / f"{server.name}.log").read_text()
+            assert not refuses(server.port)
+            # Its own process, at the head of a session that Ctrl-C does not reach.
+            assert os.getsid(process.pid) == process.pid
+    assert [refuses(server.port) for server in wanted] == [True, True]
+    assert [process.returncode for process in processes] == [-signal.SIGTERM] * 2
+
+
+def test_a_server_may_be_stopped_before(tmp_path: Path) -> None:
+    with running(tmp_path) as servers:
+        one, other = servers.start(server_of("one"), server_of("other"))
+        stop(one)
+        assert (one.returncode, other.poll()) == (-signal.SIGTERM, None)
+
+
+def test_what_a_server_leaves_behind_is_stopped_too(tmp_path: Path) -> None:
+    with running(tmp_path) as servers:
+        servers.start(server_of("web", STUBBORN + HTTP))
+        pids = pids_in(tmp_path / "web.log")
+        assert [alive(pid) for pid in pids] == [True, True]
+    assert [alive(pid) for pid in pids] == [False, False]
 
 
 @pytest.mark.parametrize(
@@ -96,8 +129,25 @@ def test_a_server_is_ready_and_then_stopped(tmp_path: Path) -> None:
 def test_a_server_that_does_not_start_says_why(tmp_path: Path, code: str, said: str) -> None:
     with running(tmp_path, 2) as servers:
         with pytest.raises(ServerError) as caught:
-            servers.start(server_of(free_port(), sys.executable, "-c", code))
+            servers.start(server_of("web", code))
         assert str(caught.value) == said
+
+
+def test_a_program_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+    with running(tmp_path) as servers:
+        with pytest.raises(ServerError) as caught:
+            servers.start(Server("web", ["/nowhere/program"], free_port()))
+        assert str(caught.value).startswith("web cannot be started: ")
+
+
+def test_servers_of_one_start_are_stopped_together(tmp_path: Path) -> None:
+    wanted = [server_of("one"), server_of("two", "raise SystemExit('no')")]
+    with running(tmp_path) as servers:
+        servers.start(before := server_of("before"))
+        with pytest.raises(ServerError, match="two stopped at its start: no"):
+            servers.start(*wanted)
+        assert refuses(wanted[0].port)
+        assert not refuses(before.port)
 
 
 OWNER = f"""
