@@ -68,6 +68,7 @@ FROM build AS loadtest-packages
 COPY --from=requirements /app/loadtest.txt ./
 RUN --mount=type=secret,id=pip_conf,target=/etc/pip.conf \
     pip install --constraint constraints.txt --requirement loadtest.txt
+RUN find /opt/venv/lib -type d -name tests -prune -exec rm -r {} +
 
 FROM build AS demo-packages
 COPY --from=requirements /app/demo.txt ./
@@ -114,6 +115,8 @@ ENTRYPOINT ["python", "-m", "optimize"]
 FROM base AS loadtest
 LABEL org.opencontainers.image.title="Spanserve load test" \
       org.opencontainers.image.description="Locust scenarios for question answering servers."
+# Where matplotlib keeps its list of fonts.
+ENV MPLCONFIGDIR=/tmp/matplotlib
 COPY --from=loadtest-packages /opt/venv /opt/venv
 COPY loadtest/ loadtest/
 USER 1000:1000

@@ -30,7 +30,7 @@ from loadtest.local.artifacts import BASELINE, MODEL
 from loadtest.local.comparison import DEPLOYMENTS_FILE
 from loadtest.option_values import at_least, lengths, positive
 from loadtest.options import DEFAULT_LENGTHS
-from loadtest.reports.charts import charts_of
+from loadtest.reports.charts import chart_of
 from loadtest.reports.output import SUMMARY
 from loadtest.results.result import read_result, write_text
 from loadtest.signals import exit_on_signals
@@ -58,13 +58,16 @@ def main(argv: list[str] | None = None) -> int:
         _local(arguments, model, baseline, results)
         measured = _read(results, name, _command(arguments), (model, baseline), load)
         file = f"tables-{name}" if name else "tables"
-        (svg,) = charts_of(measured.result).values()
-        write_text(arguments.output / f"{file}.svg", svg)
-        write_text(arguments.output / f"{file}.md", page(measured, f"{file}.svg"))
-        say(f"wrote {arguments.output / file}.md and its chart")
+        drawn = chart_of(measured.result)
+        chart = f"{file}.svg" if drawn else ""
+        (arguments.output / f"{file}.svg").unlink(missing_ok=True)
+        if drawn:
+            write_text(arguments.output / chart, drawn[1])
+        write_text(arguments.output / f"{file}.md", page(measured, chart))
+        say(f"wrote {arguments.output / file}.md{' and its chart' * bool(chart)}")
         if embedded:
             folder = Path(os.path.relpath(arguments.output, arguments.readme.parent)).as_posix()
-            part = readme_part(measured, f"{folder}/{file}.svg", f"{folder}/{file}.md")
+            part = readme_part(measured, chart and f"{folder}/{chart}", f"{folder}/{file}.md")
             write_text(arguments.readme, SECTION.between(readme, part))
             say(f"wrote the part of {arguments.readme}")
     except (BenchmarkError, LoadTestError, OSError) as error:

@@ -63,13 +63,13 @@ class Measured:
 
 
 def page(measured: Measured, chart: str) -> str:
-    """The page, as Markdown; `chart` is the chart's file beside it."""
+    """The page, as Markdown; `chart` is the chart's file beside it, "" for none."""
     baseline = measured.result.targets[0]
     found = [(measured.target(name), text) for name, text in _GUIDE.items()]
     own = [(target, text) for target, text in found if target]
     parts = [f"# Latency by sequence length: {measured.name or 'the embedded model'}"]
     parts += [conditions(measured), _method(measured)]
-    parts += [f"![Mean latency by sequence length]({chart})"]
+    parts += _shown(chart)
     parts += ["## The guide's tables"]
     for target, text in own:
         parts += [f"**{target.name}**: {text}.", target_table(target)]
@@ -89,7 +89,7 @@ def page(measured: Measured, chart: str) -> str:
 
 
 def readme_part(measured: Measured, chart: str, link: str) -> str:
-    """What the README says between its markers, as Markdown."""
+    """What the README says between its markers, as Markdown; `chart` as in `page`."""
     baseline, *others = measured.result.targets
     names = [row.name for row in baseline.rows]
     rows = []
@@ -106,8 +106,12 @@ def readme_part(measured: Measured, chart: str, link: str) -> str:
         f"[All tables, deviations, versions and method]({link}).",
     ]
     parts += [f"Left out, {name}: {reason}." for name, reason in measured.left_out.items()]
-    parts += [f"![Mean latency by sequence length]({chart})"]
+    parts += _shown(chart)
     return "\n\n".join(parts)
+
+
+def _shown(chart: str) -> list[str]:
+    return [f"![Mean latency by sequence length]({chart})"] if chart else []
 
 
 def conditions(measured: Measured) -> str:

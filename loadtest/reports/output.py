@@ -6,7 +6,7 @@ from pathlib import Path
 
 from loadtest.errors import LoadTestError
 from loadtest.options import Options
-from loadtest.reports.charts import CHARTS, charts_of
+from loadtest.reports.charts import CHARTS, chart_of
 from loadtest.reports.report import report, summary
 from loadtest.results.recording import Recording
 from loadtest.results.records import RecordFile
@@ -59,11 +59,11 @@ class Output:
         if not self._folder:
             return
         write_result(self._folder / SUMMARY, result)
-        charts = []
-        for name, svg in charts_of(result).items():
-            charts.append(self._folder / f"{name}.svg")
-            write_text(charts[-1], svg)
-        write_text(self._folder / REPORT, report(result, charts))
+        chart = None
+        if drawn := chart_of(result):
+            chart = self._folder / f"{drawn[0]}.svg"
+            write_text(chart, drawn[1])
+        write_text(self._folder / REPORT, report(result, chart))
 
 
 def finished_text(result: Result) -> str:

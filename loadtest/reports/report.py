@@ -40,7 +40,7 @@ _METHODS = {
 }
 
 
-def report(result: Result, charts: Sequence[Path] = ()) -> str:
+def report(result: Result, chart: Path | None = None) -> str:
     """One test as Markdown."""
     method = _method(result)
     parts = [f"# Load test: {result.scenario}", f"{result.started}. {method}", verdict(result)]
@@ -52,7 +52,8 @@ def report(result: Result, charts: Sequence[Path] = ()) -> str:
         parts += _latency(result.targets)
     else:
         parts += _load(result)
-    parts += [f"![{chart.stem}]({chart.name})" for chart in charts]
+    if chart:
+        parts.append(f"![{chart.stem}]({chart.name})")
     if result.overhead:
         parts += _overhead(result)
     return "\n\n".join(parts) + "\n"

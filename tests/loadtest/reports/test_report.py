@@ -121,7 +121,7 @@ def test_the_report_has_the_guide_s_tables() -> None:
     row = replace(fast.rows[0], server=server, stages_ms={"run": 2.5})
     fast = replace(fast, rows=[row], notes=["It returns no token counts."])
     result = a_result(slow, fast)
-    text = report(replace(result, overhead={"v2": server}), [Path("latency.svg")])
+    text = report(replace(result, overhead={"v2": server}), Path("latency.svg"))
     tables = text.split("\n\n")
     assert tables[tables.index("## dense") + 1] == GOLDEN.split("\n\n")[2]
     assert "| sequence length | dense mean ms | compact mean ms | speed-up |" in text
