@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from loadtest.command_line import add_options
 from loadtest.errors import ResultError
 from loadtest.local.comparison import add_local_options, dated_results
 from loadtest.local.comparison import run as run_local
-from loadtest.options import add_options
 from loadtest.reports.report import comparison
 from loadtest.results.result import Result, read_result, write_text
 

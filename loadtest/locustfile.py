@@ -20,8 +20,9 @@ from locust.runners import LocalRunner, WorkerRunner
 # Locust takes the first entry off again once this file is loaded, and before any other copy.
 sys.path.insert(1, str(Path(__file__).resolve().parents[1]))
 
+from loadtest.command_line import add_options, options_from
 from loadtest.errors import LoadTestError, OptionError, ResultError
-from loadtest.options import Options, add_options, options_from
+from loadtest.options import Options
 from loadtest.phases import Phase
 from loadtest.reports.output import Output, check_output, finished_text
 from loadtest.results.recording import Recording

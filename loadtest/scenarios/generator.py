@@ -10,14 +10,13 @@ import gevent
 from gevent.lock import BoundedSemaphore
 from gevent.pool import Group
 
-from loadtest.clients.base import Client, Reply
-from loadtest.clients.factory import make_client
-from loadtest.errors import LoadTestError, RequestError, TargetError, UnsentError, WrongError
+from loadtest.errors import LoadTestError, TargetError, UnsentError
 from loadtest.options import Options
 from loadtest.phases import OPEN, PREPARE, SEQUENTIAL, Phase, lengths_of_table
 from loadtest.prompts import Prompt
-from loadtest.results.records import ANSWERED, Record
+from loadtest.results.records import Record
 from loadtest.scenarios.arrivals import poisson
+from loadtest.scenarios.asking import Asker, RowAt
 from loadtest.scenarios.preparation import Prepared, prepare
 from loadtest.targets import Target
 
@@ -50,7 +49,7 @@ class Generator:
         self._sources = 1
         self._busy = 0
         self._told_over = -1
-        self._idle_clients: dict[str, list[Client]] = defaultdict(list)
+        self._asker = Asker(options.request_timeout)
         self._unanswered: dict[str, int] = defaultdict(int)
         self._lost: dict[str, str] = {}
         self._records: list[Record] = []
@@ -75,9 +74,7 @@ class Generator:
         for sending in self._sending:
             sending.kill()
         self._flush()
-        for clients in self._idle_clients.values():
-            while clients:
-                clients.pop().close()
+        self._asker.close()
 
     def turn(self, user: int) -> None:
         """One turn of a user: a request, or what its phase has instead of one."""
@@ -127,7 +124,7 @@ class Generator:
                         continue
                     prompt = self._prepared[name].texts.make(length, rng)
                     gevent.sleep(options.pause)
-                    record = self._ask(name, prompt, length, row=_always(row))
+                    record = self._ask(name, prompt, length, _always(row))
                     if record.outcome == TargetError.outcome:
                         self._lose(name, f"lost at {length} tokens: {record.message}")
         self._over(phase)
@@ -138,7 +135,7 @@ class Generator:
         (name,) = phase.targets
         while not self._paused and self._phase is phase and name not in self._lost:
             prompt, length = rng.choice(self._prepared[name].pool)
-            record = self._ask(name, prompt, length, row=phase.row_at)
+            record = self._ask(name, prompt, length, self._rows_of(phase))
             if not record.answered:
                 gevent.sleep(_AFTER_FAILURE_SECONDS)
         gevent.sleep(_IDLE_SECONDS)
@@ -159,7 +156,8 @@ class Generator:
             if free.acquire(timeout=max(patience, 0.001)):
                 sending.spawn(self._ask_and_free, phase, free, name, prompt, length, due)
             else:
-                self._not_sent(phase, name, length, due)
+                target = self._prepared[name].target
+                self._noted(self._asker.not_sent(target, length, self._rows_of(phase), due))
         sending.join()
         self._sending.remove(sending)
         while not self._paused:
@@ -175,73 +173,23 @@ class Generator:
         due: float,
     ) -> None:
         try:
-            self._ask(name, prompt, length, row=phase.row_at, due=due)
+            self._ask(name, prompt, length, self._rows_of(phase), due)
         finally:
             free.release()
 
     def _ask(
-        self,
-        name: str,
-        prompt: Prompt,
-        length: int,
-        row: Callable[[float], str],
-        due: float | None = None,
+        self, name: str, prompt: Prompt, length: int, row_at: RowAt, due: float | None = None
     ) -> Record:
-        """One request and its record; `row` tells the row by the seconds since the phase began."""
         target = self._prepared[name].target
-        begun = time.perf_counter()
-        reply: Reply | None = None
-        error: RequestError | None = None
-        client: Client | None = None
-        try:
-            idle = self._idle_clients[name]
-            client = idle.pop() if idle else make_client(target, self._options.request_timeout)
-            reply = client.infer(prompt)
-            begun = reply.begun
-            idle.append(client)
-            client = None
-            if reply.sequence_length is not None and length:
-                _check_length(reply.sequence_length, length)
-        except RequestError as failure:
-            error = failure
-        finally:
-            if client is not None:
-                client.close()
-        ended = reply.ended if reply else time.perf_counter()
-        due = begun if due is None else due
-        return self._record(name, row, length, due, begun, ended, reply, error)
+        return self._noted(self._asker.ask(target, prompt, length, row_at, due))
 
-    def _not_sent(self, phase: Phase, name: str, length: int, due: float) -> None:
-        words = f"not sent within {self._options.request_timeout:g} s"
-        error = UnsentError(f"{words}: too many answers were waited for")
-        now = time.perf_counter()
-        self._record(name, phase.row_at, length, due, now, now, None, error)
+    def _rows_of(self, phase: Phase) -> RowAt:
+        """The phase's rows by the clock."""
+        begun = self._begun
+        return lambda at: phase.row_at(at - begun)
 
-    def _record(
-        self,
-        name: str,
-        row: Callable[[float], str],
-        length: int,
-        due: float,
-        sent: float,
-        ended: float,
-        reply: Reply | None,
-        error: RequestError | None,
-    ) -> Record:
-        record = Record(
-            target=name,
-            row=row(due - self._begun),
-            ended_row=row(ended - self._begun),
-            at=time.time() + due - time.perf_counter(),
-            tokens=length,
-            seen=reply.sequence_length or 0 if reply else 0,
-            latency_ms=(ended - due) * 1e3,
-            late_ms=max(sent - due, 0.0) * 1e3,
-            outcome=error.outcome if error else ANSWERED,
-            message=str(error) if error else "",
-            size=reply.size if reply else 0,
-            server_ms=reply.server_ms if reply else {},
-        )
+    def _noted(self, record: Record) -> Record:
+        name = record.target
         self._records.append(record)
         if record.row:
             self._observe(self._prepared[name].target, record)
@@ -282,14 +230,5 @@ class Generator:
             self._tell("records", {"records": [record.values() for record in records]})
 
 
-def _always(row: str) -> Callable[[float], str]:
+def _always(row: str) -> RowAt:
     return lambda _: row
-
-
-def _check_length(seen: int, asked: int) -> None:
-    if seen == asked:
-        return
-    reason = "its vocabulary is another"
-    if seen < asked:
-        reason = f"its windows are shorter and the context was split, or {reason}"
-    raise WrongError(f"asked for {asked} tokens, the model saw {seen}: {reason}")

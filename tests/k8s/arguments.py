@@ -37,7 +37,7 @@ _LOCUST = """
 import json, sys
 from locust.argument_parser import get_parser
 from loadtest.errors import LoadTestError
-from loadtest.options import add_options, options_from
+from loadtest.command_line import add_options, options_from
 from loadtest.targets import targets_of
 parser = get_parser(default_config_files=[])
 parser.allow_abbrev = False

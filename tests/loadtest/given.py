@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from loadtest.options import Options, add_options, options_from
+from loadtest.command_line import add_options, options_from
+from loadtest.options import Options
 
 
 class Parser(argparse.ArgumentParser):

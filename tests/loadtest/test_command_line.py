@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from loadtest.command_line import variable
 from loadtest.errors import OptionError
-from loadtest.options import variable
 from tests.loadtest.given import Parser, options
 
 
