@@ -12,9 +12,13 @@ from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from loadtest.results.result import read_result
+
 ROOT = Path(__file__).resolve().parents[2]
 LOCUSTFILE = ROOT / "loadtest" / "locustfile.py"
 LIMIT_S = 60
+# The last look at the server asks for the longest text; all before is to find one-token words.
+PREPARING = 16
 
 Answer = tuple[int, dict[str, object]]
 
@@ -150,6 +154,23 @@ def started(arguments: list[str], folder: Path, *, stderr: int) -> Iterator[subp
 def error_lines(done: subprocess.CompletedProcess[str]) -> list[str]:
     assert "Traceback" not in done.stderr, done.stderr
     return [line for line in done.stderr.splitlines() if line.startswith("loadtest: ")]
+
+
+def measured(server: QAServer) -> list[int]:
+    """The lengths asked for since the longest text that the server was looked at with."""
+    lengths = list(server.lengths)
+    return lengths[lengths.index(PREPARING) + 1 :] if PREPARING in lengths else []
+
+
+def rows_of(path: Path) -> dict[str, int]:
+    """Rightly answered requests by row, of a result with one target."""
+    (target,) = read_result(path).targets
+    return {row.name: row.requests - row.failed for row in target.rows}
+
+
+def table_lengths(output: str) -> list[str]:
+    lines = [line.split("|") for line in output.splitlines() if line.startswith("| ")]
+    return [line[1].strip() for line in lines[2:]]
 
 
 def free_port() -> int:

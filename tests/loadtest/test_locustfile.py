@@ -7,7 +7,6 @@ import itertools
 import json
 import signal
 import subprocess
-import sys
 import time
 import urllib.parse
 import urllib.request
@@ -16,41 +15,24 @@ from pathlib import Path
 
 import pytest
 
-from loadtest.results.result import Result, read_result
+from loadtest.results.result import read_result
 from tests.loadtest.qa_server import (
     LIMIT_S,
-    ROOT,
+    PREPARING,
     Answer,
     QAServer,
     command,
     environment,
     error_lines,
     free_port,
+    measured,
+    rows_of,
     run,
     started,
     table,
+    table_lengths,
     wait_for,
 )
-
-# The last look at the server asks for the longest text; all before is to find one-token words.
-PREPARING = 16
-
-
-def measured(server: QAServer) -> list[int]:
-    """The lengths asked for since the longest text that the server was looked at with."""
-    lengths = list(server.lengths)
-    return lengths[lengths.index(PREPARING) + 1 :] if PREPARING in lengths else []
-
-
-def rows_of(path: Path) -> dict[str, int]:
-    """Rightly answered requests by row, of a result with one target."""
-    (target,) = read_result(path).targets
-    return {row.name: row.requests - row.failed for row in target.rows}
-
-
-def table_lengths(output: str) -> list[str]:
-    lines = [line.split("|") for line in output.splitlines() if line.startswith("| ")]
-    return [line[1].strip() for line in lines[2:]]
 
 
 def test_good_run(server: QAServer, tmp_path: Path) -> None:
@@ -116,150 +98,6 @@ def test_options_come_from_the_environment_too(server: QAServer, tmp_path: Path)
     assert {headers["authorization"] for headers in server.headers} == {"Bearer secret"}
     for path in (tmp_path / "results").iterdir():
         assert "secret" not in path.read_text("utf-8"), path
-
-
-def test_wrong_sequence_length(server: QAServer, tmp_path: Path) -> None:
-    def answer(length: int) -> Answer:
-        preparing = PREPARING not in server.lengths[:-1]
-        return server.right_answer(length if preparing else min(length, 14))
-
-    server.answer = answer
-    results = tmp_path / "result.json"
-    done = run(table(server.url, "--headless", "--results", str(results)), tmp_path)
-    assert done.returncode == 1
-    (line,) = error_lines(done)
-    assert "7 wrong; first: 16 tokens: asked for 16 tokens, the model saw 14" in line
-    assert "split" in line
-    assert rows_of(results) == {"8 tokens": 5, "16 tokens": 0}
-
-
-def test_length_that_the_model_does_not_take(server: QAServer, tmp_path: Path) -> None:
-    server.answer = lambda length: server.right_answer(min(length, 14))
-    done = run(table(server.url, "--headless"), tmp_path)
-    assert done.returncode == 1
-    assert "the model takes 14 tokens at most, not 16" in error_lines(done)[0]
-    assert server.lengths[-1] == PREPARING, "nothing was measured"
-
-
-def test_target_without_token_counts_is_said_to_be(server: QAServer, tmp_path: Path) -> None:
-    server.tells_lengths = False
-    options = ("--headless", "--results-dir", "results", "--no-overhead")
-    done = run(table(server.url, *options), tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert "It returns no token counts" in (tmp_path / "results" / "report.md").read_text("utf-8")
-    assert Counter(server.lengths[-14:]) == {8: 7, 16: 7}
-
-
-def test_server_error_and_failed_warm_up(server: QAServer, tmp_path: Path) -> None:
-    def answer(length: int) -> Answer:
-        asked = len(measured(server))
-        failing = asked == 1 or (asked > 1 and length == 16)
-        return (500, {"error": "out of memory"}) if failing else server.right_answer(length)
-
-    server.answer = answer
-    done = run(table(server.url, "--headless"), tmp_path)
-    assert done.returncode == 1
-    (line,) = error_lines(done)
-    assert "8 of 14 requests failed" in line
-    assert "first: 8 tokens: HTTP 500: out of memory" in line
-    assert Counter(measured(server)) == {8: 7, 16: 7}
-
-
-def test_model_that_is_not_ready(server: QAServer, tmp_path: Path) -> None:
-    server.ready = False
-    done = run(table(server.url, "--headless"), tmp_path)
-    assert done.returncode == 1
-    assert "model 'qa' is not ready: HTTP 503: still loading" in error_lines(done)[0]
-    assert server.lengths == []
-
-
-@pytest.mark.parametrize("protocol", ["v2", "grpc"])
-def test_no_server(tmp_path: Path, protocol: str) -> None:
-    begin = time.monotonic()
-    host = f"http://127.0.0.1:{free_port()}"
-    done = run(table(host, "--headless", "--protocol", protocol), tmp_path)
-    assert done.returncode == 1
-    assert "refused" in error_lines(done)[0]
-    assert time.monotonic() - begin < LIMIT_S / 2
-
-
-def test_hanging_server_ends_the_run_and_keeps_what_was_measured(
-    server: QAServer, tmp_path: Path
-) -> None:
-    def answer(length: int) -> Answer:
-        if length == 16 and PREPARING in server.lengths[:-1]:
-            server.released.wait(LIMIT_S)
-        return server.right_answer(length)
-
-    server.answer = answer
-    options = ("--headless", "--results-dir", "results", "--no-overhead", "--request-timeout", "1")
-    done = run(table(server.url, *options), tmp_path)
-    assert done.returncode == 1
-    assert "lost at 16 tokens: no answer" in error_lines(done)[0]
-    assert "within 1 s" in error_lines(done)[0]
-    assert Counter(measured(server)) == {8: 7, 16: 1}
-    assert rows_of(tmp_path / "results" / "summary.json") == {"8 tokens": 5}
-    lines = list(csv.DictReader((tmp_path / "results" / "requests.csv").read_text().splitlines()))
-    assert Counter(line["outcome"] for line in lines) == {"answered": 7, "no answer": 1}
-
-
-@pytest.mark.parametrize("scenario", ["throughput", "open-loop"])
-def test_vanishing_target(tmp_path: Path, scenario: str) -> None:
-    instant = [sys.executable, "-m", "loadtest.clients.instant"]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(instant, cwd=ROOT, stdin=pipe, stdout=pipe, text=True) as server:
-        try:
-            assert server.stdout
-            port = server.stdout.readline().strip()
-            tokenizer = ROOT / "demo" / "checkpoint" / "baseline" / "tokenizer.json"
-            arguments = command(
-                *("--headless", "--host", f"http://127.0.0.1:{port}", "--lengths", "128"),
-                *("--tokenizer", str(tokenizer), "--scenario", scenario, "--rate", "50"),
-                *("--step-seconds", "30", "--settle", "0.1", "--results-dir", "results"),
-                *("--no-overhead", "--request-timeout", "5"),
-            )
-            requests = tmp_path / "results" / "requests.csv"
-
-            def counted() -> int:
-                """How many requests count for a row, which those of the settling do not."""
-                lines = requests.read_text().splitlines() if requests.is_file() else []
-                return sum(bool(line["row"]) for line in csv.DictReader(lines))
-
-            with started(arguments, tmp_path, stderr=pipe) as process:
-                wait_for(lambda: counted() > 20)
-                server.kill()
-                _, errors = process.communicate(timeout=LIMIT_S)
-        finally:
-            server.kill()
-            server.communicate()
-    assert process.returncode == 1, errors
-    assert "loadtest: " in errors
-    assert "lost: 5 in a row: no answer from" in errors
-    assert "Traceback" not in errors
-    (target,) = read_result(tmp_path / "results" / "summary.json").targets
-    assert target.rows[0].requests - target.rows[0].failed > 0
-    assert f"of {target.requests} requests failed" in errors
-
-
-def test_failures_within_the_bounds_pass_and_a_slow_p99_does_not(
-    server: QAServer, tmp_path: Path
-) -> None:
-    def answer(length: int) -> Answer:
-        refused = measured(server) and len(server.lengths) % 10 == 0
-        return (429, {"error": "full"}) if refused else server.right_answer(length)
-
-    server.answer = answer
-    load = ("--headless", "--host", server.url, "--scenario", "mixed", "--lengths", "16", "-u", "2")
-    short = ("--duration", "1", "--settle", "0", "--max-error-rate", "0.5")
-    done = run(command(*load, *short), tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert "Passed." in done.stdout
-    assert "HTTP 429: full" in done.stderr, "in Locust's own table of errors"
-    done = run(command(*load, *short, "--max-p99", "0.001"), tmp_path)
-    assert done.returncode == 1
-    (line,) = error_lines(done)
-    assert "2 users: p99" in line
-    assert "at most 0.001" in line
 
 
 def test_results_that_cannot_be_written_end_before_the_first_request(
@@ -355,95 +193,6 @@ def test_rows_over_time(server: QAServer, tmp_path: Path, scenario: str, rows: l
         assert abs(before - 80) < 5 * 9
         assert abs(spike - 400) < 5 * 20
         assert abs(after - 80) < 5 * 9
-
-
-def distributed(server: QAServer, folder: Path, *options: str) -> tuple[str, Result]:
-    """One master and two workers, each a process; what the master said, and the result."""
-    port = str(free_port())
-    results = folder / "result.json"
-    master = (
-        *("--headless", "--master", "--master-bind-host", "127.0.0.1"),
-        *("--master-bind-port", port, "--expect-workers", "2", "--results", str(results)),
-    )
-    worker = command("--worker", "--master-host", "127.0.0.1", "--master-port", port)
-    with (
-        started(
-            command("--host", server.url, *master, *options), folder, stderr=subprocess.PIPE
-        ) as m,
-        started(worker, folder, stderr=subprocess.STDOUT) as first,
-        started(worker, folder, stderr=subprocess.STDOUT) as second,
-    ):
-        output, errors = m.communicate(timeout=LIMIT_S)
-        said = [process.communicate(timeout=LIMIT_S)[0] for process in (first, second)]
-    assert m.returncode == 0, errors
-    assert [first.returncode, second.returncode] == [0, 0], said
-    assert "Traceback" not in "".join([errors, *said])
-    return output, read_result(results)
-
-
-def test_distributed_run_has_the_same_table(server: QAServer, tmp_path: Path) -> None:
-    options = ("--lengths", "8,16", "--requests-per-length", "5", "--warmup", "2")
-    output, result = distributed(server, tmp_path, *options)
-    assert table_lengths(output) == ["8", "16"]
-    assert [(row.name, row.requests) for row in result.targets[0].rows] == [
-        ("8 tokens", 5), ("16 tokens", 5),
-    ]  # fmt: skip
-
-
-def test_distributed_load_is_merged(server: QAServer, tmp_path: Path) -> None:
-    options = (
-        *("--scenario", "throughput", "--lengths", "8,16", "--step-seconds", "1"),
-        *("--settle", "0.2", "--max-users", "2"),
-    )
-    _, result = distributed(server, tmp_path, *options)
-    (target,) = result.targets
-    assert [row.name for row in target.rows] == ["1 user", "2 users"]
-    # Every request that the workers sent is in the master's result.
-    sent = len(server.lengths) - 2 * probes_of_one(server)
-    assert target.requests == sent
-    assert all(row.requests > 0 and row.client for row in target.rows)
-
-
-def test_lost_worker_ends_the_test_and_keeps_what_was_measured(
-    server: QAServer, tmp_path: Path
-) -> None:
-    port = str(free_port())
-    leading = command(
-        *("--headless", "--host", server.url, "--master", "--master-bind-host", "127.0.0.1"),
-        *("--master-bind-port", port, "--expect-workers", "2", "--results", "result.json"),
-        *("--scenario", "mixed", "--duration", "300", "--settle", "0", "-u", "2"),
-    )
-    worker = command("--worker", "--master-host", "127.0.0.1", "--master-port", port)
-    with (
-        started(leading, tmp_path, stderr=subprocess.PIPE) as master,
-        started(worker, tmp_path, stderr=subprocess.STDOUT) as first,
-        started(worker, tmp_path, stderr=subprocess.STDOUT) as second,
-    ):
-        wait_for(lambda: len(server.lengths) > 500)
-        first.kill()
-        _, errors = master.communicate(timeout=LIMIT_S)
-        second.communicate(timeout=LIMIT_S)
-    assert master.returncode == 1
-    assert "loadtest: 1 of 2 workers were lost" in errors
-    (target,) = read_result(tmp_path / "result.json").targets
-    (row,) = target.rows
-    assert row.requests > 100
-    assert 0 < row.seconds < 300
-    assert row.rate > 0
-
-
-def probes_of_one(server: QAServer) -> int:
-    """The requests with which one process looks at the server first."""
-    from loadtest.scenarios.texts import calibrated
-
-    counted = []
-
-    def probe(prompt: object) -> int:
-        counted.append(prompt)
-        return len(f"{prompt.question} {prompt.context}".split()) + 3  # type: ignore[attr-defined]
-
-    calibrated(probe)
-    return len(counted) + 1
 
 
 def web_state(url: str) -> str | None:
