@@ -63,10 +63,10 @@ bench-pruning: install  ## Whether the table that prunes by latency tells the tr
 bench-evaluation: install  ## What evaluation takes beside its session; on DATASET=a SQuAD file
 	$(BIN)/python -m benchmarks.evaluation $(if $(DATASET),--dataset $(DATASET))
 
-journey-table: install  ## The README's table, on DATASET=a SQuAD file [TRAIN_DATA=another]
+journey-table: install  ## What each step changes, on DATASET=a SQuAD file [TRAIN_DATA=another]
 	$(BIN)/python -m benchmarks.journey.table --dataset $(DATASET) $(if $(TRAIN_DATA),--train-data $(TRAIN_DATA))
 
-pruning-table: install  ## The README's table of F1 against density, on DATASET=a SQuAD file [STUDY=a folder]
+pruning-table: install  ## F1 and latency by density, on DATASET=a SQuAD file [STUDY=a folder]
 	$(BIN)/python -m benchmarks.pruning.table --dataset $(DATASET) $(if $(STUDY),--study $(STUDY))
 
 guide: install  ## Run docs/guide.md and put the outputs in it

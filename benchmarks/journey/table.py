@@ -1,17 +1,16 @@
-"""`python -m benchmarks.journey.table --dataset FILE`: the README's table of what a step changes.
+"""`python -m benchmarks.journey.table --dataset FILE`: the tables of what each step changes.
 
 Builds the embedded pruned checkpoint next to its dense parent, evaluates the artifact of every step
-on a SQuAD file, and writes tables and charts in the place of those before: the tables between the
-README's markers, the charts beside docs/benchmarks. The build itself never sees the file: what is
-served is chosen on the demo's questions, and on `--train-data` where it is given. Nothing is
-written where anything fails.
+on a SQuAD file, and writes tables and charts in the place of those before: all tables between the
+markers of docs/benchmarks.md, a short one between the README's, the charts in docs/benchmarks. The
+build itself never sees the file: what is served is chosen on the demo's questions, and on
+`--train-data` where it is given. Nothing is written where anything fails.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -25,7 +24,7 @@ from pydantic import TypeAdapter
 from benchmarks import machine
 from benchmarks.artifact import ROOT
 from benchmarks.errors import BenchmarkError
-from benchmarks.section import Section
+from benchmarks.section import PAGE, Section, link
 from demo.building import BASELINE, CHOICE, PRUNED, QUESTIONS
 from loadtest.signals import exit_on_signals
 from optimize.data import squad
@@ -44,8 +43,8 @@ def main(argv: list[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     exit_on_signals()
     try:
-        readme = arguments.readme.read_text("utf-8")
-        SECTION.between(readme, "")
+        for page in (arguments.readme, arguments.page):
+            SECTION.filled(page, "")
         with TemporaryDirectory(prefix="journey-") as scratch:
             report = _built(arguments, Path(scratch))
             figures = _evaluated(arguments, Path(scratch) / "steps", report)
@@ -54,10 +53,16 @@ def main(argv: list[str] | None = None) -> int:
         arguments.charts.mkdir(parents=True, exist_ok=True)
         for name, svg in drawn.items():
             (arguments.charts / CHARTS[name]).write_text(svg, "utf-8")
-        folder = Path(os.path.relpath(arguments.charts, arguments.readme.parent))
-        links = {name: (folder / CHARTS[name]).as_posix() for name in drawn}
+        places = {name: arguments.charts / CHARTS[name] for name in drawn}
+        links = {name: link(arguments.page, place) for name, place in places.items()}
         content = tables(report, machine.describe(), links, arguments.eval_sample)
-        arguments.readme.write_text(SECTION.between(readme, content), "utf-8")
+        chart = link(arguments.readme, places[F1_CHART]) if F1_CHART in places else None
+        texts = {
+            arguments.page: SECTION.filled(arguments.page, content),
+            arguments.readme: SECTION.filled(arguments.readme, summary(report, chart)),
+        }
+        for page, text in texts.items():
+            page.write_text(text, "utf-8")
     except (BenchmarkError, SourceError, OSError) as error:
         sys.stderr.write(f"benchmarks.journey.table: error: {error}\n")
         return 1
@@ -76,12 +81,12 @@ def scored(report: Report, figures: Mapping[str, Mapping[str, Any]], dataset: st
 
 
 def tables(report: Report, machine_line: str, links: Mapping[str, str], sample: int | None) -> str:
-    """What the README says between its markers, as Markdown.
+    """What docs/benchmarks.md says between its markers, as Markdown.
 
     Args:
         report: Every step's figures.
         machine_line: Where they were measured.
-        links: The charts' own names → where they lie, seen from the README.
+        links: The charts' own names → where they lie, seen from the page.
         sample: How many questions were drawn, None for all of the file.
     """
     known = report.conditions
@@ -106,6 +111,40 @@ def tables(report: Report, machine_line: str, links: Mapping[str, str], sample: 
     return "\n".join(lines)
 
 
+def summary(report: Report, chart: str | None) -> str:
+    """What the README says between its markers, as Markdown.
+
+    Args:
+        report: Every step's figures.
+        chart: Where that of F1 against latency lies, seen from the README; None without one.
+    """
+    baseline = report.steps[0]
+    longest = max(baseline.latency)
+    lines = [
+        f"| step | what it is | size (MB) | F1 | × baseline's speed at {longest} tokens |",
+        "| --- | --- | ---: | ---: | ---: |",
+    ]
+    for step in report.steps:
+        name = f"**{step.name}**" if step.name == report.served else step.name
+        what = _WHAT[step.name.partition("-")[0]]
+        f1 = f"{step.scores.f1:.2f}" if step.scores else "–"
+        faster = report.speed_up(step, baseline, longest)
+        speed = f"{faster:.2f}" if faster else "–"
+        lines += [f"| {name} | {what} | {step.size_bytes / 1e6:.1f} | {f1} | {speed} |"]
+    if chart:
+        lines += ["", f"![{_ALT[F1_CHART]}]({chart})"]
+    return "\n".join(lines)
+
+
+# By step; int8 has variants, whose names go on.
+_WHAT = {
+    "baseline": "the dense checkpoint in PyTorch",
+    "pruned": "without the heads and neurons that matter least",
+    "onnx": "exported, run by ONNX Runtime",
+    "graph": "attention and what is around it as fused operators",
+    "int8": "weights and their products in 8 bits",
+    "fp16": "weights and their products in 16 bits, for GPUs",
+}
 _ALT = {
     F1_CHART: "F1 against latency, step by step",
     LATENCY_CHART: "Latency by sequence length, step by step",
@@ -161,8 +200,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--eval-sample", type=int, help="so many questions; default: all")
     parser.add_argument("--rounds", type=int, default=30, help="of latency; default: 30")
     parser.add_argument(
-        "--readme", type=Path, default=ROOT / "README.md", help="file with the markers"
+        "--readme", type=Path, default=ROOT / "README.md", help="page of the short table"
     )
+    parser.add_argument("--page", type=Path, default=PAGE, help="page of all tables")
     parser.add_argument(
         "--charts", type=Path, default=ROOT / "docs" / "benchmarks", help="folder of the charts"
     )

@@ -1,15 +1,14 @@
-"""`python -m benchmarks.pruning.table --dataset FILE`: the README's table of F1 against density.
+"""`python -m benchmarks.pruning.table --dataset FILE`: the table of F1 against density.
 
 Measures a study of pruned models, `<study>/one-shot/<density>/` and `<study>/recovered/<density>/`,
 beside the dense checkpoint that they were made of and the pruned one that is shipped, and writes a
-table and two charts in the place of those before: the table between the README's markers, the
-charts beside docs/benchmarks. Nothing is written where anything fails.
+table and two charts in the place of those before: the table between the markers of
+docs/benchmarks.md, the charts in docs/benchmarks. Nothing is written where anything fails.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -31,7 +30,7 @@ from benchmarks.pruning.study import (
     found,
     measure,
 )
-from benchmarks.section import Section
+from benchmarks.section import PAGE, Section, link
 from loadtest.signals import exit_on_signals
 from optimize.data.metrics import Scores
 from optimize.errors import OptimizeError
@@ -75,8 +74,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     exit_on_signals()
     try:
-        readme = arguments.readme.read_text("utf-8")
-        SECTION.between(readme, "")
+        SECTION.filled(arguments.page, "")
         models, absent = found(arguments.study)
         titles = [title.strip() for title in arguments.threshold_articles.split(",")]
         questions = Questions.read(arguments.dataset, titles, arguments.eval_sample)
@@ -99,10 +97,9 @@ def main(argv: list[str] | None = None) -> int:
         arguments.charts.mkdir(parents=True, exist_ok=True)
         for name, svg in drawn.items():
             (arguments.charts / name).write_text(svg, "utf-8")
-        folder = Path(os.path.relpath(arguments.charts, arguments.readme.parent))
-        links = {name: (folder / name).as_posix() for name in drawn}
-        text = SECTION.between(readme, content(figures, conditions, links))
-        arguments.readme.write_text(text, "utf-8")
+        links = {name: link(arguments.page, arguments.charts / name) for name in drawn}
+        text = SECTION.filled(arguments.page, content(figures, conditions, links))
+        arguments.page.write_text(text, "utf-8")
     except (BenchmarkError, OptimizeError, PredictorError, OSError) as error:
         sys.stderr.write(f"benchmarks.pruning.table: error: {error}\n")
         return 1
@@ -110,12 +107,12 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def content(figures: Sequence[Figures], known: Conditions, links: Mapping[str, str]) -> str:
-    """What the README says between its markers, as Markdown.
+    """What docs/benchmarks.md says between its markers, as Markdown.
 
     Args:
         figures: Of every model, the dense one among them.
         known: What they hold for.
-        links: The charts' names → where they lie, seen from the README.
+        links: The charts' names → where they lie, seen from the page.
     """
     drawn = ", drawn at random," if known.sample else ""
     titles = ", ".join(title.replace("_", " ") for title in known.threshold_articles)
@@ -199,9 +196,7 @@ def _parser() -> argparse.ArgumentParser:
         "--eval-sample", type=positive, help="so many questions of either part; default: all"
     )
     parser.add_argument("--rounds", type=positive, default=30, help="of latency; default: 30")
-    parser.add_argument(
-        "--readme", type=Path, default=ROOT / "README.md", help="file with the markers"
-    )
+    parser.add_argument("--page", type=Path, default=PAGE, help="page with the markers")
     parser.add_argument(
         "--charts", type=Path, default=ROOT / "docs" / "benchmarks", help="folder of the charts"
     )

@@ -4,7 +4,7 @@
 Triton, and what else one could run, as far as it is installed, asks all of them in turns, and stops
 them. What it measured becomes `docs/benchmarks/tables.md`, or `tables-<name>.md` for another model
 than the embedded one, with a chart beside it; the speed-ups and the chart of the embedded model go
-between the README's markers too. Nothing is written where anything fails.
+between the markers of docs/benchmarks.md too. Nothing is written where anything fails.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from benchmarks.errors import BenchmarkError
 from benchmarks.journey.__main__ import SHAPES
 from benchmarks.journey.processes import run_apart
 from benchmarks.output import say
-from benchmarks.section import Section
-from benchmarks.tables.text import Measured, page, readme_part
+from benchmarks.section import PAGE, Section, link
+from benchmarks.tables.text import Measured, page, summary
 from loadtest.errors import LoadTestError
 from loadtest.local.artifacts import BASELINE, MODEL
 from loadtest.local.comparison import DEPLOYMENTS_FILE
@@ -45,8 +45,7 @@ def main(argv: list[str] | None = None) -> int:
     exit_on_signals()
     try:
         embedded = not (arguments.model or arguments.shapes)
-        readme = arguments.readme.read_text("utf-8")
-        SECTION.between(readme, "")
+        SECTION.filled(arguments.page, "")
         if arguments.shapes:
             model, baseline = random_pair(arguments.shapes, BUILD / "shapes")
         else:
@@ -66,10 +65,10 @@ def main(argv: list[str] | None = None) -> int:
         write_text(arguments.output / f"{file}.md", page(measured, chart))
         say(f"wrote {arguments.output / file}.md{' and its chart' * bool(chart)}")
         if embedded:
-            folder = Path(os.path.relpath(arguments.output, arguments.readme.parent)).as_posix()
-            part = readme_part(measured, chart and f"{folder}/{chart}", f"{folder}/{file}.md")
-            write_text(arguments.readme, SECTION.between(readme, part))
-            say(f"wrote the part of {arguments.readme}")
+            folder = link(arguments.page, arguments.output)
+            part = summary(measured, chart and f"{folder}/{chart}", f"{folder}/{file}.md")
+            write_text(arguments.page, SECTION.filled(arguments.page, part))
+            say(f"wrote the part of {arguments.page}")
     except (BenchmarkError, LoadTestError, OSError) as error:
         sys.stderr.write(f"benchmarks.tables: error: {error}\n")
         return 1
@@ -169,11 +168,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--max-minutes", type=positive, default=90.0, help="for all of it; default: %(default)g"
     )
+    parser.add_argument("--page", type=Path, default=PAGE, help="page with the markers")
     parser.add_argument(
-        "--readme", type=Path, default=ROOT / "README.md", help="file with the markers"
-    )
-    parser.add_argument(
-        "--output", type=Path, default=ROOT / "docs" / "benchmarks", help="folder of the page"
+        "--output", type=Path, default=ROOT / "docs" / "benchmarks", help="folder of all tables"
     )
     return parser
 

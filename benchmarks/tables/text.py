@@ -1,4 +1,4 @@
-"""What `make tables` writes: a page with the guide's tables, and the README's part."""
+"""What `make tables` writes: a page with the guide's tables, and their summary."""
 
 from __future__ import annotations
 
@@ -88,8 +88,8 @@ def page(measured: Measured, chart: str) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def readme_part(measured: Measured, chart: str, link: str) -> str:
-    """What the README says between its markers, as Markdown; `chart` as in `page`."""
+def summary(measured: Measured, chart: str, link: str) -> str:
+    """What docs/benchmarks.md says between its markers, as Markdown; `chart` as in `page`."""
     baseline, *others = measured.result.targets
     names = [row.name for row in baseline.rows]
     rows = []

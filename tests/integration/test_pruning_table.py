@@ -21,18 +21,18 @@ def test_a_study_of_one_model_beside_the_embedded_ones(checkpoint, tmp_path):
     half = tmp_path / "study" / "one-shot" / "0.75"
     made = optimize("compact", "--model", masked, "--output", half)
     assert made.returncode == 0, made.stderr
-    readme = tmp_path / "README.md"
-    readme.write_text(f"before\n{SECTION.begin}\n{SECTION.end}\nafter\n")
+    page = tmp_path / "page.md"
+    page.write_text(f"before\n{SECTION.begin}\n{SECTION.end}\nafter\n")
 
     status = pruning_table.main(
         ["--dataset", str(ROOT / "demo" / "data" / "questions.json"),
          "--study", str(tmp_path / "study"), "--threshold-articles", "The Night Sky, Sports Desk",
-         "--eval-sample", "10", "--rounds", "1", "--readme", str(readme),
+         "--eval-sample", "10", "--rounds", "1", "--page", str(page),
          "--charts", str(tmp_path / "charts")]
     )  # fmt: skip
 
     assert status == 0
-    text = readme.read_text()
+    text = page.read_text()
     assert text.startswith(f"before\n{SECTION.begin}\n")
     assert text.endswith(f"{SECTION.end}\nafter\n")
     rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")]

@@ -1,4 +1,4 @@
-"""The README's table of F1 against density: its figures, its charts, and what it refuses."""
+"""The table of F1 against density: its figures, its charts, and what it refuses."""
 
 import re
 import xml.etree.ElementTree as ElementTree
@@ -13,6 +13,7 @@ from benchmarks.pruning import table as pruning_table
 from benchmarks.pruning.charts import DENSITY_CHART, LATENCY_CHART
 from benchmarks.pruning.study import Accuracy, Figures, Questions, found
 from benchmarks.pruning.table import SECTION, Conditions, content
+from benchmarks.section import PAGE
 from optimize.data.metrics import Scores
 from optimize.evaluation.benchmark import Latency
 from tests.conftest import ROOT
@@ -140,8 +141,8 @@ def test_no_figure_is_of_an_article_that_a_threshold_was_chosen_on():
         Questions.read(QUESTIONS, every, None)
 
 
-def test_the_readme_has_the_markers():
-    SECTION.between((ROOT / "README.md").read_text("utf-8"), "")
+def test_the_page_has_the_markers():
+    SECTION.filled(PAGE, "")
 
 
 @pytest.mark.parametrize(
@@ -160,16 +161,16 @@ def test_what_cannot_be_measured_changes_nothing(
     (artifact / "model.onnx").write_bytes(b"other bytes")
     monkeypatch.setattr(pruning_study, "BASELINE", artifact)
     (tmp_path / "study" / "one-shot" / "0.5").mkdir(parents=True)
-    readme = tmp_path / "README.md"
-    readme.write_text(f"{SECTION.begin}\nold\n{SECTION.end}\n")
+    page = tmp_path / "page.md"
+    page.write_text(f"{SECTION.begin}\nold\n{SECTION.end}\n")
     dataset = tmp_path / "none.json" if broken == "dataset" else QUESTIONS
     study = tmp_path / "no-study" if broken == "study" else tmp_path / "study"
-    arguments = ["--dataset", str(dataset), "--study", str(study), "--readme", str(readme)]
+    arguments = ["--dataset", str(dataset), "--study", str(study), "--page", str(page)]
     if broken != "articles":
         arguments += ["--threshold-articles", "The Night Sky"]
     assert pruning_table.main([*arguments, "--charts", str(tmp_path / "charts")]) == 1
     error = capsys.readouterr().err
     assert said in error
     assert len(error.splitlines()) == 1
-    assert readme.read_text() == f"{SECTION.begin}\nold\n{SECTION.end}\n"
+    assert page.read_text() == f"{SECTION.begin}\nold\n{SECTION.end}\n"
     assert not (tmp_path / "charts").exists()

@@ -4,12 +4,12 @@ import json
 
 import pytest
 
+from benchmarks.section import PAGE
 from benchmarks.tables import __main__ as tables
 from benchmarks.tables.__main__ import SECTION
-from benchmarks.tables.text import Measured, page, readme_part
+from benchmarks.tables.text import Measured, page, summary
 from loadtest.results.result import Result, Row, TargetResult, write_result
 from loadtest.results.stats import Stats
-from tests.conftest import ROOT
 
 OPTIONS = {"requests_per_length": 50, "warmup": 3, "pause": 0.02}
 MEANS = {
@@ -68,8 +68,8 @@ def test_the_page_of_fewer_deployments():
     assert "**optimized**" not in text
 
 
-def test_the_readme_s_part():
-    text = readme_part(measured(), "docs/tables.svg", "docs/tables.md")
+def test_the_summary():
+    text = summary(measured(), "docs/tables.svg", "docs/tables.md")
     lines = [line for line in text.splitlines() if line.startswith("|")]
     cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
     assert cells[0][:3] == ["tokens", "baseline, ms", "fastapi-optimum, ms"]
@@ -80,13 +80,13 @@ def test_the_readme_s_part():
     assert "Left out, mlserver: it is not installed." in text
 
 
-def test_the_readme_has_the_markers():
-    SECTION.between((ROOT / "README.md").read_text("utf-8"), "")
+def test_the_page_of_summaries_has_the_markers():
+    SECTION.filled(PAGE, "")
 
 
 @pytest.fixture
-def readme(tmp_path):
-    path = tmp_path / "README.md"
+def summaries(tmp_path):
+    path = tmp_path / "page.md"
     path.write_text(f"{SECTION.begin}\nold\n{SECTION.end}\n")
     return path
 
@@ -97,37 +97,37 @@ def build(tmp_path, monkeypatch):
     return tmp_path / "build"
 
 
-def run(readme, tmp_path, *options):
-    return tables.main(["--readme", str(readme), "--output", str(tmp_path / "docs"), *options])
+def run(summaries, tmp_path, *options):
+    return tables.main(["--page", str(summaries), "--output", str(tmp_path / "docs"), *options])
 
 
 @pytest.mark.parametrize("options", [[], ["--model", "mine"]])
-def test_what_is_written_where(options, readme, build, tmp_path, monkeypatch):
+def test_what_is_written_where(options, summaries, build, tmp_path, monkeypatch):
     def measure(_, model, baseline, results):
         write_result(results / "summary.json", result())
         (results / "deployments.json").write_text(json.dumps({"left_out": {}}))
 
     monkeypatch.setattr(tables, "_local", measure)
-    assert run(readme, tmp_path, *options) == 0
+    assert run(summaries, tmp_path, *options) == 0
     name = "tables-mine" if options else "tables"
     written = {path.name for path in (tmp_path / "docs").iterdir()}
     assert written == {f"{name}.md", f"{name}.svg"}
     text = (tmp_path / "docs" / f"{name}.md").read_text()
     assert f"]({name}.svg)" in text
     assert f"`{' '.join(['make tables', *(['MODEL=mine'] if options else [])])}`: every" in text
-    # Another model is not what the README shows.
-    assert ("old" in readme.read_text()) == bool(options)
-    assert ("](docs/tables.svg)" in readme.read_text()) != bool(options)
+    # Another model is not what the summary shows.
+    assert ("old" in summaries.read_text()) == bool(options)
+    assert ("](docs/tables.svg)" in summaries.read_text()) != bool(options)
 
 
 @pytest.mark.parametrize("broken", ["markers", "model"])
-def test_what_cannot_be_measured_changes_nothing(broken, readme, build, tmp_path, capfd):
+def test_what_cannot_be_measured_changes_nothing(broken, summaries, build, tmp_path, capfd):
     if broken == "markers":
-        readme.write_text("no markers")
-    before = readme.read_text()
-    assert run(readme, tmp_path, "--model", str(tmp_path / "none")) == 1
+        summaries.write_text("no markers")
+    before = summaries.read_text()
+    assert run(summaries, tmp_path, "--model", str(tmp_path / "none")) == 1
     error = capfd.readouterr().err.splitlines()
     said = {"markers": "has no <!-- tables", "model": "loadtest local ended with status 2"}
     assert said[broken] in error[-1]
-    assert readme.read_text() == before
+    assert summaries.read_text() == before
     assert not (tmp_path / "docs").exists()
