@@ -1,4 +1,4 @@
-"""docs/operations.md says what is so: options, exit statuses, figures, alerts, links."""
+"""docs/operations.md says what is so: options, exit statuses, figures, alerts."""
 
 import argparse
 import math
@@ -86,10 +86,3 @@ def test_every_alert_is_explained():
     assert alerts
     rows = re.findall(r"^\| ((?:`Spanserve\w+`(?:, )?)+) \|", TEXT, re.MULTILINE)
     assert alerts == set(re.findall(r"Spanserve\w+", " ".join(rows)))
-
-
-def test_every_anchor_leads_somewhere():
-    for target, anchor in re.findall(r"\]\(([\w./]*)#([\w-]+)\)", TEXT):
-        text = SERVING if target == "serving.md" else TEXT
-        headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
-        assert anchor in {re.sub(r"[^\w -]", "", h.lower()).replace(" ", "-") for h in headings}
