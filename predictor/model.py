@@ -1,7 +1,7 @@
 """QAModel: the model that KServe registers, around the Engine and its Batcher.
 
 KServe knows it by name and asks whether it is ready; V1, V2 and gRPC requests come to `answer`
-decoded, from routes.py and grpc_server.py.
+decoded, from rest_api/routes.py and grpc_api/servicer.py.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from kserve import Model
 
 from predictor.artifact import ArtifactSpec
 from predictor.batching.batcher import Batcher
-from predictor.codecs import Call
+from predictor.codecs.call import Call
 from predictor.engine import Engine
 from predictor.errors import ModelNotServed, NotReady
 from predictor.metrics import Metrics

@@ -19,7 +19,8 @@ from kserve.protocol.dataplane import DataPlane
 from kserve.protocol.model_repository_extension import ModelRepositoryExtension
 
 from predictor.errors import InvalidRequest, StartupError
-from predictor.grpc_api.server import QAGrpcServer, QAServicer
+from predictor.grpc_api.server import QAGrpcServer
+from predictor.grpc_api.servicer import QAServicer
 from predictor.metrics import Metrics
 from predictor.model import QAModel
 from predictor.rest_api.routes import Routes

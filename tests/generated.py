@@ -14,7 +14,7 @@ from google.protobuf.message import DecodeError
 from hypothesis import strategies as st
 from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 
-from predictor.codecs import OUTPUT_NAMES
+from predictor.codecs.v2 import OUTPUT_NAMES
 
 N_BEST, WINDOW = 20, 64  # the bounds of top_k and of max_answer_length
 

@@ -20,7 +20,7 @@ from loadtest.local.deployments import NAMES
 from loadtest.options import PROTOCOLS, SCENARIOS
 from loadtest.targets import targets_of
 from optimize.verbs.parser import parser as optimize_parser
-from predictor.codecs import OUTPUTS
+from predictor.codecs.v2 import OUTPUTS
 from predictor.errors import PredictorError
 from predictor.metrics import Metrics
 from predictor.settings import PREFIX, Settings

@@ -10,9 +10,11 @@ from typing import Any
 from google.protobuf.unknown_fields import UnknownFieldSet
 from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 
-from predictor.codecs import Call, check_outputs, decode_v2, encode_v2
+from predictor.codecs import v2
+from predictor.codecs.call import Call
+from predictor.codecs.strings import shown
+from predictor.codecs.tensors import Tensor, check_strings, misfit, pack, unpack_strings
 from predictor.errors import InvalidRequest
-from predictor.tensors import Tensor, check_strings, misfit, pack, shown, unpack_strings
 from predictor.types import Result, SpanParameters, Timings
 
 # Of InferParameter, in the protocol's own definition; and protobuf's wire types.
@@ -36,9 +38,9 @@ def decode(
         _input(given, raw[position] if raw else None)
         for position, given in enumerate(request.inputs)
     ]
-    names = check_outputs([output.name for output in request.outputs])
+    names = v2.check_outputs([output.name for output in request.outputs])
     parameters = _parameters(request.parameters)
-    return decode_v2(tensors, parameters, defaults, max_seq_length), names
+    return v2.decode(tensors, parameters, defaults, max_seq_length), names
 
 
 def encode(
@@ -58,7 +60,7 @@ def encode(
     )
     # gRPC has no response headers that a client library shows; REST has Server-Timing.
     response.parameters["server_timing"].string_param = timings.server_timing()
-    for tensor in encode_v2(results, call.parameters.top_k, names):
+    for tensor in v2.encode(results, call.parameters.top_k, names):
         output = response.outputs.add(
             name=tensor.name, datatype=tensor.datatype, shape=tensor.shape
         )

@@ -16,12 +16,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from predictor import codecs
-from predictor.codecs import INPUTS, OUTPUTS, PLATFORMS
+from predictor.codecs.v2 import INPUTS, OUTPUTS, PLATFORMS
 from predictor.errors import InvalidRequest, NotReady
 from predictor.model import QAModel
-from predictor.rest_api import v2 as v2_rest
-from predictor.rest_api.compression import inflate
+from predictor.rest_api import v1, v2
+from predictor.rest_api.body import inflate
 
 
 class Routes:
@@ -52,16 +51,14 @@ class Routes:
         """Answers a V2 request, JSON or with binary tensors."""
         self._check(request)
         model = self._model
-        decoded = v2_rest.decode(
+        decoded = v2.decode(
             await self._body(request),
-            request.headers.get(v2_rest.BINARY_HEADER),
+            request.headers.get(v2.BINARY_HEADER),
             model.parameters,
             model.spec.max_seq_length,
         )
         results, timings = await model.answer(decoded.call)
-        content, headers = v2_rest.encode(
-            decoded, results, model=model.name, version=model.spec.version
-        )
+        content, headers = v2.encode(decoded, results, model=model.name, version=model.spec.version)
         headers["server-timing"] = timings.server_timing()
         return Response(content, headers=headers)
 
@@ -69,15 +66,13 @@ class Routes:
         """Answers a V1 request, whatever its content type."""
         self._check(request)
         model = self._model
-        call = codecs.decode_v1(
-            await self._body(request), model.parameters, model.spec.max_seq_length
-        )
+        call = v1.decode(await self._body(request), model.parameters, model.spec.max_seq_length)
         results, timings = await model.answer(call)
         headers = {
             "content-type": "application/json",
             "server-timing": timings.server_timing(),
         }
-        return Response(codecs.encode_v1(results, call.parameters.top_k), headers=headers)
+        return Response(v1.encode(results, call.parameters.top_k), headers=headers)
 
     async def explain(self, request: Request) -> Response:
         """V1's explanations, which the model has none of; raises InvalidRequest."""

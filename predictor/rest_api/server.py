@@ -27,8 +27,8 @@ from uvicorn import Config
 
 from predictor.metrics import Metrics
 from predictor.rest_api.edge import Edge
+from predictor.rest_api.error_handlers import add_error_handlers
 from predictor.rest_api.routes import Routes
-from predictor.transport import add_exception_handlers
 
 _CLOSE = (b"connection", b"close")
 
@@ -119,4 +119,4 @@ class QARestServer(RESTServer):  # type: ignore[misc]
 
     def _add_exception_handlers(self, app: FastAPI) -> None:
         super()._add_exception_handlers(app)
-        add_exception_handlers(app)
+        add_error_handlers(app)

@@ -14,9 +14,12 @@ from typing import Any
 
 import orjson
 
-from predictor.codecs import Call, check_outputs, decode_v2, encode_v2, parse_json
+from predictor.codecs import v2
+from predictor.codecs.call import Call
+from predictor.codecs.strings import shown
+from predictor.codecs.tensors import Tensor, check_strings, misfit, pack, unpack_strings
 from predictor.errors import InvalidRequest
-from predictor.tensors import Tensor, check_strings, misfit, pack, shown, unpack_strings
+from predictor.rest_api.body import parse_json
 from predictor.types import Result, SpanParameters
 
 BINARY_HEADER = "inference-header-content-length"
@@ -69,7 +72,7 @@ def decode(
     parameters = _parameters(payload, "the request")
     wanted = payload.get("outputs")
     outputs = [] if wanted is None else _objects(wanted, "outputs")
-    names = check_outputs([output.get("name") for output in outputs])
+    names = v2.check_outputs([output.get("name") for output in outputs])
     binary = {name: _flag(parameters, "binary_data_output") for name in names}
     for output in outputs:
         own = _parameters(output, f"output {output['name']!r}")
@@ -77,7 +80,7 @@ def decode(
             binary[output["name"]] = _flag(own, "binary_data")
     return RestRequest(
         id=identifier or str(uuid.uuid4()),
-        call=decode_v2(tensors, parameters, defaults, max_seq_length),
+        call=v2.decode(tensors, parameters, defaults, max_seq_length),
         outputs=names,
         binary=frozenset(name for name, wanted in binary.items() if wanted),
     )
@@ -88,7 +91,7 @@ def encode(
 ) -> tuple[bytes, dict[str, str]]:
     """The response's body, and the headers that it needs."""
     outputs, raw = [], []
-    for tensor in encode_v2(results, request.call.parameters.top_k, request.outputs):
+    for tensor in v2.encode(results, request.call.parameters.top_k, request.outputs):
         output: dict[str, Any] = {
             "name": tensor.name,
             "datatype": tensor.datatype,

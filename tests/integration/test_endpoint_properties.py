@@ -16,7 +16,7 @@ from tests.damage import DAMAGES, DENTS, body, damaged
 from tests.generated import asks
 from tests.integration.asgi import Request, application
 from tests.integration.calls import V1, V2
-from tests.predictor.test_codec_properties import INPUTS as CODEC_INPUTS
+from tests.predictor.codecs.test_properties import INPUTS as CODEC_INPUTS
 
 # Examples in process; a damaged one is three requests.
 DAMAGED, ANYTHING, HUNG_UP, BROKEN = 900, 1500, 150, 150

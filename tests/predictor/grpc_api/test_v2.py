@@ -5,7 +5,7 @@ import struct
 import pytest
 from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 
-from predictor.codecs import OUTPUT_NAMES
+from predictor.codecs.v2 import OUTPUT_NAMES
 from predictor.errors import InvalidRequest
 from predictor.grpc_api import v2 as v2_grpc
 from predictor.types import Answer, Question, Result, SpanParameters, Timings

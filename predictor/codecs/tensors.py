@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import reprlib
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from predictor.codecs.strings import shown
 from predictor.errors import InvalidRequest
 
 _LENGTH = struct.Struct("<I")
-_BRIEF = reprlib.Repr()
-_BRIEF.maxstring = 80
+_DTYPES = {"FP32": "<f4", "INT64": "<i8"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +32,6 @@ class Tensor:
     datatype: str
     shape: tuple[int, ...]
     values: Sequence[Any]
-
-
-def shown(value: str | list[int]) -> str:
-    """What a client wrote, cut to what an error's text has room for."""
-    return _BRIEF.repr(value)
-
-
-_DTYPES = {"FP32": "<f4", "INT64": "<i8"}
 
 
 def misfit(name: str, shape: Sequence[int]) -> InvalidRequest:
@@ -62,29 +53,6 @@ def check_strings(name: str, datatype: str, shape: Sequence[int]) -> int:
             "it must be [n] or [n, 1], n at least 1"
         )
     return shape[0]
-
-
-def text(value: object, where: str) -> str:
-    """A string that can be read.
-
-    Raises:
-        InvalidRequest: It is no string, not valid UTF-8, or blank.
-    """
-    if isinstance(value, bytes):
-        try:
-            value = value.decode()
-        except UnicodeDecodeError as error:
-            raise InvalidRequest(f"{where} is not valid UTF-8") from error
-    if not isinstance(value, str):
-        raise InvalidRequest(f"{where} is not a string")
-    if not value.strip():
-        raise InvalidRequest(f"{where} is empty")
-    if not value.isascii():
-        try:
-            value.encode()
-        except UnicodeEncodeError as error:  # JSON can spell half of a surrogate pair
-            raise InvalidRequest(f"{where} is not valid UTF-8") from error
-    return value
 
 
 def unpack_strings(content: bytes | memoryview, shape: Sequence[int], name: str) -> list[bytes]:

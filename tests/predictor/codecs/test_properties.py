@@ -12,10 +12,11 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from predictor import codecs
-from predictor.codecs import OUTPUT_NAMES, OUTPUTS
+from predictor.codecs.call import Call
+from predictor.codecs.v2 import OUTPUT_NAMES, OUTPUTS
 from predictor.errors import PredictorError
 from predictor.grpc_api import v2 as v2_grpc
+from predictor.rest_api import v1
 from predictor.rest_api import v2 as v2_rest
 from predictor.types import Answer, Question, Result, SpanParameters, Timings
 from tests import generated
@@ -36,7 +37,7 @@ HEADERS = st.sampled_from(
 
 
 def decode_v1(content):
-    return codecs.decode_v1(content, DEFAULTS, WINDOW), OUTPUT_NAMES
+    return v1.decode(content, DEFAULTS, WINDOW), OUTPUT_NAMES
 
 
 def decode_rest(content, header=None):
@@ -125,7 +126,7 @@ def laid_over(ask):
 def test_a_right_request_is_understood_on_every_protocol(ask):
     contexts = ask.contexts * (len(ask.questions) // len(ask.contexts))
     parameters, timeout = laid_over(ask)
-    expected = codecs.Call(tuple(map(Question, ask.questions, contexts)), parameters, timeout)
+    expected = Call(tuple(map(Question, ask.questions, contexts)), parameters, timeout)
     assert decode_v1(body(generated.v1(ask)))[0] == expected
     head, raw = generated.v2_binary(ask)
     head = body(head)
@@ -231,6 +232,6 @@ def test_results_come_back_as_they_were_sent(results, ask, binary):
         [{"answer": a.text, "score": a.score, "start": a.start, "end": a.end} for a in r.answers]
         for r in results
     ]
-    assert json.loads(codecs.encode_v1(results, top_k)) == {"predictions": rows}
-    one = json.loads(codecs.encode_v1(results, 1))
+    assert json.loads(v1.encode(results, top_k)) == {"predictions": rows}
+    one = json.loads(v1.encode(results, 1))
     assert one == {"predictions": [row[0] for row in rows]}

@@ -1,8 +1,11 @@
-"""Compressed request bodies, as Triton's clients send them when asked to."""
+"""Request bodies: compressed ones, as Triton's clients send them when asked to, and JSON."""
 
 from __future__ import annotations
 
 import zlib
+from typing import Any
+
+import orjson
 
 from predictor.errors import InvalidRequest, RequestTooLarge
 
@@ -37,3 +40,14 @@ def inflate(body: bytes, encoding: str | None, max_bytes: int) -> bytes:
     if not stream.eof or stream.unused_data:
         raise InvalidRequest(f"the body is not {name}")
     return inflated
+
+
+def parse_json(body: bytes | memoryview) -> dict[str, Any]:
+    """The object that a body holds; raises InvalidRequest."""
+    try:
+        payload = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise InvalidRequest(f"the body is not JSON: {error}") from error
+    if not isinstance(payload, dict):
+        raise InvalidRequest("the body must be a JSON object")
+    return payload

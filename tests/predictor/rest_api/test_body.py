@@ -6,7 +6,7 @@ import zlib
 import pytest
 
 from predictor.errors import InvalidRequest, RequestTooLarge
-from predictor.rest_api.compression import inflate
+from predictor.rest_api.body import inflate
 
 BODY = b'{"inputs": []}' * 10
 

@@ -1,0 +1,1 @@
+"""What requests ask and responses say, whatever the transport."""
