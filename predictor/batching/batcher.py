@@ -110,9 +110,10 @@ class Batcher:
             InternalError: The model failed.
         """
         loop = asyncio.get_running_loop()
-        job = Job(tuple(questions), parameters, timeout, loop)
+        characters = sum(len(q.question) + len(q.context) for q in questions)
         with self._lock:
-            job.reserved = self.admission.admit(job.characters)
+            permit = self.admission.admit(characters)
+            job = Job(tuple(questions), parameters, timeout, characters, permit, loop)
             self._fresh.append(job)
             if not self._wake_session():
                 self._helper_wake.notify()
@@ -145,9 +146,7 @@ class Batcher:
         """Under the lock: the next batch, which no longer waits."""
         batch = self._queue.take()
         for entry in batch:
-            self.admission.tokens -= len(entry.feature)
-            entry.owner.waiting -= 1
-            self.admission.waiting -= not entry.owner.waiting
+            entry.owner.permit.started(len(entry.feature))
         return batch
 
     def _session_loop(self) -> None:
@@ -208,8 +207,7 @@ class Batcher:
             with self._lock:
                 if job.settled:
                     return
-                reserved, job.reserved = job.reserved, 0
-                self.admission.correct(reserved, sum(map(len, features)))
+                job.permit.counted(sum(map(len, features)))
                 job.tokenized(features, self._queue.push(job, features))
                 self._wake_session()
         except BaseException as error:
@@ -261,7 +259,7 @@ class Batcher:
 
     def _expire(self, job: Job) -> None:
         """On the event loop, at the deadline: refuses what has not all started to run."""
-        if job.waiting or not job.entries:
+        if job.permit.waiting:
             self._settle(job, error=job.too_late())
 
     def _settle(
@@ -272,10 +270,7 @@ class Batcher:
             if job.settled:
                 return
             job.settled = True
-            self.admission.requests -= 1
-            self.admission.tokens -= job.reserved
-            self.admission.tokens -= sum(len(e.feature) for e in job.entries if e.waiting)
-            self.admission.waiting -= bool(job.waiting or not job.entries)
+            job.permit.released()
             self._queue.withdraw(job.entries)
         if error is not None and not isinstance(error, PredictorError):
             logger.error("a request failed unexpectedly", exc_info=error)

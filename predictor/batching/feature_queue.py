@@ -1,6 +1,6 @@
 """The features that wait for a run: who is next, and who runs with it.
 
-Not safe for several threads by itself; batching.py holds a lock around it.
+Not safe for several threads by itself; the batcher holds a lock around it.
 """
 
 from __future__ import annotations
@@ -52,7 +52,6 @@ class FeatureQueue(Generic[Owner]):
 
     def __init__(self, max_batch_tokens: int, run_overhead_tokens: int) -> None:
         """Takes the bounds of a batch; see batch_plan.grow."""
-        self.tokens = 0
         self._max_batch_tokens = max_batch_tokens
         self._run_overhead_tokens = run_overhead_tokens
         self._ran = 0
@@ -77,7 +76,6 @@ class FeatureQueue(Generic[Owner]):
             heapq.heappush(self._later, (self._ran + ahead, entry.serial, entry))
             ahead += len(feature)
             entries.append(entry)
-        self.tokens += ahead
         self._waiting += len(entries)
         return entries
 
@@ -126,5 +124,4 @@ class FeatureQueue(Generic[Owner]):
 
     def _left(self, entry: Entry[Owner]) -> None:
         entry.waiting = False
-        self.tokens -= len(entry.feature)
         self._waiting -= 1

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 
+from predictor.batching.admission import Permit
 from predictor.batching.feature_queue import Entry
 from predictor.errors import DeadlineExceeded
 from predictor.types import Feature, Logits, Question, Result, SpanParameters, Timings
@@ -16,8 +17,7 @@ class Job:
 
     Attributes:
         characters: Of all its texts.
-        reserved: Tokens that it is estimated to wait with, until they are counted.
-        waiting: Features that have not started to run.
+        permit: What it takes of the bounds on what waits.
         settled: Whether it is answered, refused or abandoned.
         timings: Seconds per stage; its own runs count whole, whoever else was in them.
     """
@@ -27,19 +27,20 @@ class Job:
         questions: tuple[Question, ...],
         parameters: SpanParameters,
         timeout: float | None,
+        characters: int,
+        permit: Permit,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
-        """Takes a decoded request, and the loop on which its caller waits."""
+        """Takes an admitted request, and the loop on which its caller waits."""
         self.questions = questions
         self.parameters = parameters
         self.timeout = timeout
         self.submitted = time.perf_counter()
         self.future: asyncio.Future[tuple[list[Result], Timings]] = loop.create_future()
-        self.characters = sum(len(q.question) + len(q.context) for q in questions)
-        self.reserved = 0
+        self.characters = characters
+        self.permit = permit
         self.features: list[Feature] = []
         self.entries: list[Entry[Job]] = []
-        self.waiting = 0
         self.settled = False
         self.timings = Timings()
         self._loop = loop
@@ -58,7 +59,6 @@ class Job:
         """Notes the features and their places in the queue."""
         self.features = features
         self.entries = entries
-        self.waiting = len(features)
 
     def ran(self, position: int, logits: Logits) -> bool:
         """Notes a feature's logits; true where it was the last one."""

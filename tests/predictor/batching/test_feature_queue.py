@@ -66,7 +66,7 @@ def test_what_is_withdrawn_does_not_run():
     entries = queue.push("b", [feature(10), feature(30)])
     queue.withdraw(entries)
     queue.withdraw(entries)
-    assert (len(queue), queue.tokens) == (2, 30)
+    assert len(queue) == 2
     assert names(queue.take()) == [("a", 0), ("a", 1)]
     assert queue.take() == []
 
@@ -92,4 +92,4 @@ def test_everything_runs_once_whatever_comes_and_goes(requests, budget, overhead
         ran += names(batch)
         assert len(batch) == 1 or len(batch) * max(len(e.feature) for e in batch) <= budget
     assert sorted(ran) == sorted(expected)
-    assert (len(queue), queue.tokens) == (0, 0)
+    assert len(queue) == 0
