@@ -15,7 +15,6 @@ import asyncio
 import logging
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 
@@ -23,14 +22,12 @@ from predictor.batch_plan import ALONE
 from predictor.batching.admission import Admission
 from predictor.batching.feature_queue import Entry, FeatureQueue
 from predictor.batching.job import Job
+from predictor.batching.schedule import Schedule
 from predictor.engine import Engine
 from predictor.errors import InternalError, PredictorError, StartupError
 from predictor.types import Question, Result, SpanParameters, Timings
 
 logger = logging.getLogger(__name__)
-
-# The session's thread leaves longer texts to the helpers: its next run may be due before.
-_SHORT_TEXT = 20_000
 
 RunObserver = Callable[[int, int, int], None]
 """Called after each run with its rows, its tokens, and its padding in tokens."""
@@ -65,15 +62,10 @@ class Batcher:
         self._engine = engine
         self._on_run = on_run
         overhead = engine.session.run_overhead_tokens if batching else ALONE
-        self._queue: FeatureQueue[Job] = FeatureQueue(engine.session.max_batch_tokens, overhead)
         self.admission = Admission(max_queue_requests, max_queue_tokens)
-        self._fresh: deque[Job] = deque()  # to be tokenized
-        self._done: deque[Job] = deque()  # to be extracted
+        self._queue: FeatureQueue[Job] = FeatureQueue(engine.session.max_batch_tokens, overhead)
         self._lock = threading.Lock()
-        self._session_wake = threading.Condition(self._lock)
-        self._helper_wake = threading.Condition(self._lock)
-        self._idle = False
-        self._stopped = False
+        self._schedule = Schedule(self._queue, self._lock)
         self._threads = [threading.Thread(target=self._session_loop, name="session", daemon=True)]
         self._threads += [
             threading.Thread(target=self._helper_loop, name=f"helper-{n}", daemon=True)
@@ -114,9 +106,7 @@ class Batcher:
         with self._lock:
             permit = self.admission.admit(characters)
             job = Job(tuple(questions), parameters, timeout, characters, permit, loop)
-            self._fresh.append(job)
-            if not self._wake_session():
-                self._helper_wake.notify()
+            self._schedule.submit(job)
         timer = loop.call_later(timeout, self._expire, job) if timeout is not None else None
         try:
             return await job.future
@@ -128,26 +118,9 @@ class Batcher:
 
     def stop(self) -> None:
         """Ends the threads once nothing is left to do; call after the last answer."""
-        with self._lock:
-            self._stopped = True
-            self._session_wake.notify_all()
-            self._helper_wake.notify_all()
+        self._schedule.stop()
         for thread in self._threads:
             thread.join()
-
-    def _wake_session(self) -> bool:
-        """Under the lock: whether the session's thread was idle, and is awake now."""
-        was_idle, self._idle = self._idle, False
-        if was_idle:
-            self._session_wake.notify()
-        return was_idle
-
-    def _take(self) -> list[Entry[Job]]:
-        """Under the lock: the next batch, which no longer waits."""
-        batch = self._queue.take()
-        for entry in batch:
-            entry.owner.permit.started(len(entry.feature))
-        return batch
 
     def _session_loop(self) -> None:
         try:
@@ -157,45 +130,22 @@ class Batcher:
             self._warm.set_exception(error)
             return
         self._warm.set_result(None)
-        while True:
-            job = finished = None
-            with self._lock:
-                while not (batch := self._take()):
-                    if self._done:  # the helpers may be at a long text
-                        finished = self._done.popleft()
-                        break
-                    if self._fresh and self._fresh[0].characters <= _SHORT_TEXT:
-                        job = self._fresh.popleft()
-                        break
-                    if self._fresh:
-                        self._helper_wake.notify()
-                    elif self._stopped:
-                        return
-                    self._idle = True
-                    self._session_wake.wait()
-                    self._idle = False
-            if finished is not None:
-                self._extract(finished)
-            elif job is not None:
-                self._tokenize(job)
+        while (work := self._schedule.for_session()) is not None:
+            if isinstance(work, Job):
+                self._advance(work)
             else:
-                self._run(batch)
+                self._run(work)
 
     def _helper_loop(self) -> None:
-        while True:
-            with self._lock:
-                while not (self._done or self._fresh):
-                    if self._stopped:
-                        return
-                    self._helper_wake.wait()
-                finished = self._done.popleft() if self._done else None
-                fresh = self._fresh.popleft() if finished is None else None
-                if self._fresh:
-                    self._wake_session()
-            if finished is not None:
-                self._extract(finished)
-            elif fresh is not None:
-                self._tokenize(fresh)
+        while (job := self._schedule.for_helper()) is not None:
+            self._advance(job)
+
+    def _advance(self, job: Job) -> None:
+        """The stage of a request before its runs, or the one after them."""
+        if job.has_run:
+            self._extract(job)
+        else:
+            self._tokenize(job)
 
     def _tokenize(self, job: Job) -> None:
         if job.settled:
@@ -208,8 +158,7 @@ class Batcher:
                 if job.settled:
                     return
                 job.permit.counted(sum(map(len, features)))
-                job.tokenized(features, self._queue.push(job, features))
-                self._wake_session()
+                self._schedule.tokenized(job, features)
         except BaseException as error:
             self._settle(job, error=error)
 
@@ -235,15 +184,13 @@ class Batcher:
             for job in {entry.owner for entry in batch}:
                 job.timings.run += seconds
             for entry, own in zip(batch, logits, strict=True):
-                if entry.owner.ran(entry.position, own) and not entry.owner.settled:
+                entry.owner.ran(entry.position, own)
+                if entry.owner.has_run and not entry.owner.settled:
                     finished.append(entry.owner)
-            busy = bool(self._queue or self._fresh)
-            if busy:
-                self._done.extend(finished)
-                self._helper_wake.notify(len(finished))
-        if not busy:
-            for job in finished:
-                self._extract(job)
+            if self._schedule.hand_over(finished):
+                finished = []
+        for job in finished:
+            self._extract(job)
         self._on_run(len(lengths), sum(lengths), len(lengths) * max(lengths) - sum(lengths))
 
     def _extract(self, job: Job) -> None:

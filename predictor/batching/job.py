@@ -60,10 +60,14 @@ class Job:
         self.features = features
         self.entries = entries
 
-    def ran(self, position: int, logits: Logits) -> bool:
-        """Notes a feature's logits; true where it was the last one."""
+    def ran(self, position: int, logits: Logits) -> None:
+        """Notes a feature's logits."""
         self._logits[position] = logits
-        return len(self._logits) == len(self.features)
+
+    @property
+    def has_run(self) -> bool:
+        """Whether it is tokenized, and the logits of all features are there."""
+        return bool(self.features) and len(self._logits) == len(self.features)
 
     def collected(self) -> Sequence[Logits]:
         """The logits of all features, in order."""

@@ -357,7 +357,7 @@ def test_what_has_run_does_not_wait_for_a_helper_at_a_long_text(serve, engine, m
         long = ask(batcher, [Question("Which pig?", "The second little pig. " * 1000)])
         await until(at_a_text.is_set)
         next_one = ask(batcher)
-        await until(lambda: batcher._fresh)
+        await until(lambda: batcher._schedule._fresh)
         session.gate.set()
         try:
             await asyncio.wait_for(asyncio.gather(first, next_one), 5)
