@@ -6,7 +6,7 @@ PredictorError
 ├── ModelNotServed          404  NOT_FOUND           another model or version is served
 ├── RequestTooLarge         413  INVALID_ARGUMENT    the body or the context is over the limit
 ├── QueueFull               429  RESOURCE_EXHAUSTED  too much waits already; come back later
-├── NotReady                503  UNAVAILABLE         loading or draining
+├── NotReady                503  UNAVAILABLE         draining, or what runs the model is away
 ├── DeadlineExceeded        504  DEADLINE_EXCEEDED   the request's timeout passed before its turn
 ├── InternalError           500  INTERNAL            a defect of ours; its text says nothing else
 └── StartupError            500  INTERNAL            the server cannot start; shown to the operator
@@ -65,7 +65,7 @@ class QueueFull(PredictorError):
 
 
 class NotReady(PredictorError):
-    """The server is loading or draining."""
+    """The server is draining, or the server that runs its model is away."""
 
     http_status = 503
     grpc_status = "UNAVAILABLE"

@@ -1,4 +1,4 @@
-"""QAModel: the model that KServe registers, around the Engine and its Batcher.
+"""QAModel: the model that KServe registers, around a loaded Engine and its Batcher.
 
 KServe knows it by name and asks whether it is ready; V1, V2 and gRPC requests come to `answer`
 decoded, from rest_api/routes.py and grpc_api/servicer.py.
@@ -7,62 +7,57 @@ decoded, from rest_api/routes.py and grpc_api/servicer.py.
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Callable
 
 from kserve import Model
 
-from predictor.artifact import ArtifactSpec
 from predictor.batching.batcher import Batcher
 from predictor.codecs.call import Call
 from predictor.engine import Engine
-from predictor.errors import ModelNotServed, NotReady
+from predictor.errors import ModelNotServed
 from predictor.metrics import Metrics
-from predictor.sessions import instructions
-from predictor.sessions.providers import CPU
 from predictor.types import Result, SpanParameters, Timings
-
-logger = logging.getLogger(__name__)
 
 
 class QAModel(Model):  # type: ignore[misc]  # the SDK is untyped
-    """Answers decoded requests with one Engine."""
+    """Answers decoded requests with one Engine; ready until it is withdrawn.
+
+    Attributes:
+        spec: The `artifact.json` that is served.
+        parameters: How spans are chosen where a request does not say.
+    """
 
     def __init__(
         self,
         name: str,
-        load_engine: Callable[[], Engine],
-        make_batcher: Callable[[Engine], Batcher],
+        engine: Engine,
+        batcher: Batcher,
         *,
         metrics: Metrics,
         request_timeout: float | None = None,
     ) -> None:
-        """Takes the ways to make the Engine and its Batcher; `load` does it.
+        """Takes what answers, loaded and warm.
 
         Args:
             name: The served model's name.
-            load_engine: Loads the artifact.
-            make_batcher: Warms the engine up and puts it to work.
+            engine: The artifact's.
+            batcher: What puts the engine to work.
             metrics: Who counts.
             request_timeout: Seconds within which any request's runs must have started.
         """
         super().__init__(name)
-        self._load_engine = load_engine
-        self._make_batcher = make_batcher
+        self.spec = engine.spec
+        self.parameters: SpanParameters = engine.parameters
+        self._remote = engine.depends_on
+        self._batcher = batcher
         self._metrics = metrics
         self._request_timeout = request_timeout
-        self._engine: Engine | None = None
-        self._batcher: Batcher | None = None
-
-    @property
-    def spec(self) -> ArtifactSpec:
-        """The `artifact.json` that is served; raises NotReady before `load`."""
-        return self._loaded().spec
-
-    @property
-    def parameters(self) -> SpanParameters:
-        """How spans are chosen where a request does not say; raises NotReady before `load`."""
-        return self._loaded().parameters
+        admission = batcher.admission
+        metrics.watch(
+            queue_requests=lambda: admission.waiting,
+            queue_tokens=lambda: admission.tokens,
+            in_flight=lambda: admission.requests,
+        )
+        self.ready = True
 
     def check(self, name: str, version: str | None) -> None:
         """Raises ModelNotServed for a model or version that is not the served one."""
@@ -74,51 +69,17 @@ class QAModel(Model):  # type: ignore[misc]  # the SDK is untyped
             )
 
     def load(self) -> bool:
-        """Loads the artifact and warms it up; only then is the model ready.
-
-        Raises:
-            StartupError: The artifact cannot be served.
-        """
-        engine = self._load_engine()
-        logger.info("warming up %s", self.name)
-        batcher = self._make_batcher(engine)
-        self._engine, self._batcher = engine, batcher
-        admission = batcher.admission
-        self._metrics.watch(
-            queue_requests=lambda: admission.waiting,
-            queue_tokens=lambda: admission.tokens,
-            in_flight=lambda: admission.requests,
-        )
-        spec = engine.spec
-        if engine.session.provider == CPU:
-            here = instructions.detected()
-            self._metrics.runs_on_cpu(
-                instructions.named(here),
-                instructions.named(spec.instruction_sets),
-                instructions.agree(spec, here),
-            )
-        logger.info(
-            "serving %s version %d (%s, %s) on %s",
-            self.name,
-            spec.version,
-            spec.precision,
-            spec.build_id[:12],
-            engine.session.provider,
-        )
-        self.ready = True
-        return self.ready
+        """Whether it is ready: the SDK would load what is not, as if draining could be undone."""
+        return bool(self.ready)
 
     async def healthy(self) -> bool:
-        """Whether a request would be answered: loaded, not draining, and no remote away."""
-        if not self.ready or self._engine is None:
+        """Whether a request would be answered: not draining, and no remote away."""
+        if not self.ready:
             return False
-        remote = self._engine.depends_on
-        return remote is None or await asyncio.to_thread(remote.ready)
+        return self._remote is None or await asyncio.to_thread(self._remote.ready)
 
     async def answer(self, call: Call) -> tuple[list[Result], Timings]:
         """Answers one request; raises what Batcher.answer does."""
-        if self._batcher is None:
-            raise NotReady(f"model {self.name} is loading")
         timeouts = [t for t in (call.timeout, self._request_timeout) if t is not None]
         results, timings = await self._batcher.answer(
             call.questions, call.parameters, min(timeouts, default=None)
@@ -126,21 +87,17 @@ class QAModel(Model):  # type: ignore[misc]  # the SDK is untyped
         self._metrics.answered(timings)
         return results, timings
 
+    def withdraw(self) -> None:
+        """Is not ready any more, so that clients turn elsewhere; it still answers."""
+        self.ready = False
+
     async def drain(self) -> None:
         """Takes no more requests, and returns when those already accepted are answered."""
-        self.ready = False
-        if self._batcher is not None:
-            self._batcher.admission.close()
-            while self._batcher.admission.requests:
-                await asyncio.sleep(0.02)
+        self.withdraw()
+        self._batcher.admission.close()
+        while self._batcher.admission.requests:
+            await asyncio.sleep(0.02)
 
     def stop(self) -> None:
         """Ends the threads; call after `drain`."""
-        self.ready = False
-        if self._batcher is not None:
-            self._batcher.stop()
-
-    def _loaded(self) -> Engine:
-        if self._engine is None:
-            raise NotReady(f"model {self.name} is loading")
-        return self._engine
+        self._batcher.stop()

@@ -50,10 +50,9 @@ class _FixedRepository(ModelRepositoryExtension):  # type: ignore[misc]
 class QAServer(ModelServer):  # type: ignore[misc]
     """Serves one QAModel over REST and gRPC."""
 
-    def __init__(self, model: QAModel, settings: Settings, metrics: Metrics, **kwargs: Any) -> None:
-        """Takes a model, the settings, and who counts; `kwargs` are the SDK's."""
+    def __init__(self, settings: Settings, metrics: Metrics, **kwargs: Any) -> None:
+        """Takes the settings, and who counts; `kwargs` are the SDK's."""
         super().__init__(workers=1, **kwargs)
-        self._model = model
         self._settings = settings
         self._metrics = metrics
         self.dataplane = _QADataPlane(model_registry=self.registered_models)
@@ -86,18 +85,19 @@ class QAServer(ModelServer):  # type: ignore[misc]
                     ) from error
 
     def start(self, models: list[QAModel]) -> None:
-        """Serves until a signal; the models are loaded and warm already."""
+        """Serves the only one of the models until a signal."""
+        (model,) = models
         self._register_and_check_atleast_one_model_is_ready(models)
         rest = QARestServer(
             self.dataplane,
             self.model_repository_extension,
             self.http_port,
             host=self._settings.host,
-            routes=Routes(self._model, self._settings.model_dir, self._settings.max_request_bytes),
+            routes=Routes(model, self._settings.model_dir, self._settings.max_request_bytes),
             metrics=self._metrics,
             max_request_bytes=self._settings.max_request_bytes,
             drain_seconds=self._settings.drain_seconds,
-            on_drain=self._not_ready,
+            on_drain=model.withdraw,
             on_close=self._close_grpc,
             access_log_format=self.access_log_format,
             grace_period=self.grace_period,
@@ -108,15 +108,15 @@ class QAServer(ModelServer):  # type: ignore[misc]
         )
         # asyncio.run, as the SDK calls it, would ignore --event-loop.
         with asyncio.Runner(loop_factory=rest.config.get_loop_factory()) as runner:
-            runner.run(self._serve_both(rest))
-        self._model.stop()
+            runner.run(self._serve_both(rest, model))
+        model.stop()
 
-    async def _serve_both(self, rest: QARestServer) -> None:
+    async def _serve_both(self, rest: QARestServer, model: QAModel) -> None:
         serving = None
         if self.enable_grpc:
             host = "[::]" if self._settings.host == "0.0.0.0" else self._settings.host
             self._grpc_server = QAGrpcServer(
-                QAServicer(self._model, self.dataplane, self.model_repository_extension),
+                QAServicer(model, self.dataplane, self.model_repository_extension),
                 f"{host}:{self.grpc_port}",
                 outcome=self._metrics.outcome,
                 limits=vars(model_server.args),
@@ -126,11 +126,8 @@ class QAServer(ModelServer):  # type: ignore[misc]
         await rest.start()  # until a signal, drained
         if serving is not None:
             await serving
-        await self._model.drain()
+        await model.drain()
 
     async def _close_grpc(self) -> None:
         if self._grpc_server is not None:
             await self._grpc_server.stop()
-
-    def _not_ready(self) -> None:
-        self._model.ready = False

@@ -94,7 +94,7 @@ class Routes:
         )
 
     async def ready(self, request: Request) -> Response:
-        """200 where the model takes requests; 503 where it loads, drains or misses its remote."""
+        """200 where the model takes requests; 503 where it drains or misses its remote."""
         self._check(request)
         if not await self._model.healthy():
             raise NotReady(f"model {self._model.name} is not ready")

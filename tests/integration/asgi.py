@@ -15,12 +15,12 @@ from fastapi import FastAPI
 from kserve import model_server
 from prometheus_client import CollectorRegistry
 
-from predictor.__main__ import make_model
 from predictor.metrics import Metrics
 from predictor.rest_api.routes import Routes
 from predictor.rest_api.server import QARestServer
 from predictor.server import QAServer
 from predictor.settings import Settings
+from predictor.startup import load_model
 
 SECONDS = 10  # a request that takes longer hangs
 
@@ -119,8 +119,7 @@ def application(folder: Path, session: str) -> Iterator[Client]:
     registry = CollectorRegistry()
     metrics = Metrics(registry)
     settings = Settings(model_dir=folder, session=session, request_timeout=SECONDS / 2)
-    model = make_model("qa", settings, metrics)
-    model.load()
+    model = load_model("qa", settings, metrics)
     the_sdks = model_server.app
     app = FastAPI(
         title=the_sdks.title,
@@ -131,7 +130,7 @@ def application(folder: Path, session: str) -> Iterator[Client]:
     with pytest.MonkeyPatch.context() as patch, asyncio.Runner() as runner:
         patch.setattr(model_server, "app", app)  # the SDK's own is for one server in a process
         patch.setattr(model_server.args, "configure_logging", False)
-        server = QAServer(model, settings, metrics)
+        server = QAServer(settings, metrics)
         server.register_model(model)
         QARestServer(
             server.dataplane,

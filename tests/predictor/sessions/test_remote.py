@@ -11,7 +11,6 @@ import pytest
 from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 from kserve.protocol.grpc import grpc_predict_v2_pb2_grpc as services
 
-from predictor.__main__ import parser, remote_of
 from predictor.artifact import read_spec
 from predictor.batch_plan import ALONE
 from predictor.engine import Engine
@@ -25,7 +24,6 @@ from predictor.errors import (
 from predictor.sessions.fake import FakeSession
 from predictor.sessions.protocol import Remote, SessionOptions
 from predictor.sessions.remote import RemoteSession
-from predictor.settings import Settings
 from predictor.types import Question
 
 SESSION = "remote"
@@ -307,13 +305,3 @@ def test_batches_suit_the_artifacts_target(
     with listening(server) as port:
         session = connect(port, read_spec(make_artifact(**changes)))
     assert (session.max_batch_tokens, session.run_overhead_tokens) == (tokens, overhead)
-
-
-def test_the_flags_that_kserves_controller_gives_a_transformer():
-    flags = ["--model_name", "qa", "--predictor_host", "qa-predictor.default"]
-    flags += ["--predictor_protocol", "grpc-v2", "--http_port", "8080"]
-    host = parser().parse_args(flags).predictor_host
-    assert remote_of(Settings(), host).url == "qa-predictor.default:9000"
-    assert remote_of(Settings(), "qa-predictor.default:81").url == "qa-predictor.default:81"
-    assert remote_of(Settings(remote_url="triton:9001"), host).url == "triton:9001"
-    assert remote_of(Settings(), None) == Remote()
