@@ -9,6 +9,7 @@ from optimize import memory
 from optimize.evaluation.evaluate import session_for
 from predictor.artifact import MODEL_FILES, read_spec
 from predictor.engine import Engine
+from predictor.sessions.protocol import SessionOptions
 
 # Of model files, int8 counted twice as it takes twice its file; others take up to 1.5 times it.
 MOST_BYTES = 4 << 30
@@ -32,9 +33,8 @@ class Engines:
                 del self._loaded[next(iter(self._loaded))]
                 memory.free()
             session = session_for(read_spec(folder).format)
-            engine = Engine.load(
-                folder, session=session, threads=self._threads, cuda_graph=cuda_graph
-            )
+            options = SessionOptions(threads=self._threads, cuda_graph=cuda_graph)
+            engine = Engine.load(folder, session=session, options=options)
         self._loaded[folder] = engine
         return engine
 

@@ -11,13 +11,10 @@ import numpy as np
 from predictor import batch_plan, span
 from predictor.artifact import TOKENIZER_FILE, ArtifactSpec, load_spec
 from predictor.errors import InternalError
-from predictor.sessions.cpu import available_cpus
 from predictor.sessions.loading import ORT_SESSION, load_session
-from predictor.sessions.protocol import DependsOnRemote, Remote, Session, SessionOptions, WarmsUp
+from predictor.sessions.protocol import DependsOnRemote, Session, SessionOptions, WarmsUp
 from predictor.tokenization import FeatureTokenizer
 from predictor.types import Feature, Logits, Question, Result, SpanParameters, Timings
-
-_NOWHERE = Remote()
 
 
 class Engine:
@@ -40,24 +37,14 @@ class Engine:
         folder: Path,
         *,
         session: str = ORT_SESSION,
-        provider: str = "auto",
-        threads: int = 0,
-        io_binding: bool = True,
-        cuda_graph: bool = True,
-        max_batch_tokens: int = 0,
-        remote: Remote = _NOWHERE,
+        options: SessionOptions | None = None,
     ) -> Engine:
         """Verifies and loads a model folder.
 
         Args:
             folder: The artifact.
-            session: Dotted name of the Session.
-            provider: Execution provider, or `auto`.
-            threads: Threads for one run; 0 for as many as the container may use.
-            io_binding: Whether the session binds inputs and outputs in place.
-            cuda_graph: Whether a CUDA provider replays captured graphs.
-            max_batch_tokens: Token budget of a batch, padding counted; 0 for what pays here.
-            remote: Where a session finds its model that runs it elsewhere.
+            session: Name of the Session; see load_session.
+            options: How it runs the model; None for what suits this machine.
 
         Raises:
             StartupError: The artifact, the session or the provider cannot be used.
@@ -68,15 +55,7 @@ class Engine:
             max_seq_length=spec.max_seq_length,
             doc_stride=spec.doc_stride,
         )
-        options = SessionOptions(
-            provider=provider,
-            threads=threads or available_cpus(),
-            io_binding=io_binding,
-            cuda_graph=cuda_graph,
-            max_batch_tokens=max_batch_tokens,
-            remote=remote,
-        )
-        loaded = load_session(session, spec, folder, options)
+        loaded = load_session(session, spec, folder, options or SessionOptions())
         return cls(spec, tokenizer, loaded)
 
     @property

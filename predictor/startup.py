@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import fields
+from typing import Any
 
 from predictor.batching.batcher import Batcher
 from predictor.engine import Engine
@@ -10,7 +12,7 @@ from predictor.metrics import Metrics
 from predictor.model import QAModel
 from predictor.sessions import instructions
 from predictor.sessions.cpu import available_cpus
-from predictor.sessions.protocol import Remote
+from predictor.sessions.protocol import Remote, SessionOptions
 from predictor.sessions.providers import CPU
 from predictor.settings import Settings
 
@@ -30,21 +32,13 @@ def load_model(
         name: The served model's name.
         settings: What to load, and how to run it.
         metrics: Who counts.
-        predictor_host: See remote_of.
+        predictor_host: See session_options.
 
     Raises:
         StartupError: The artifact cannot be served.
     """
-    engine = Engine.load(
-        settings.model_dir,
-        session=settings.session,
-        provider=settings.provider,
-        threads=settings.threads,
-        io_binding=settings.io_binding,
-        cuda_graph=settings.cuda_graph,
-        max_batch_tokens=settings.max_batch_tokens,
-        remote=remote_of(settings, predictor_host),
-    )
+    options = session_options(settings, predictor_host)
+    engine = Engine.load(settings.model_dir, session=settings.session, options=options)
     logger.info("warming up %s", name)
     batcher = Batcher(
         engine,
@@ -74,19 +68,23 @@ def load_model(
     return QAModel(name, engine, batcher, metrics=metrics, request_timeout=timeout)
 
 
-def remote_of(settings: Settings, predictor_host: str | None) -> Remote:
-    """Where RemoteSession finds its model.
+def session_options(settings: Settings, predictor_host: str | None) -> SessionOptions:
+    """How the session runs its model: each option is the setting of its name.
+
+    What Remote has is named `remote_…` there.
 
     Args:
-        settings: Whose `remote_url` comes first.
-        predictor_host: What KServe's controller tells a transformer, with or without a port.
+        settings: Whose `remote_url` comes before the host.
+        predictor_host: Where the model runs, as KServe's controller tells a transformer: with or
+            without a port.
     """
     url = settings.remote_url or predictor_host or ""
     if url and ":" not in url:
         url = f"{url}:{_TRITON_PORT}"
-    return Remote(
-        url,
-        settings.remote_model,
-        timeout=settings.remote_timeout,
-        start_seconds=settings.remote_start_seconds,
-    )
+    options: dict[str, Any] = {
+        field.name: getattr(settings, field.name)
+        for field in fields(SessionOptions)
+        if field.name != "remote"
+    }
+    remote = {field.name: getattr(settings, f"remote_{field.name}") for field in fields(Remote)}
+    return SessionOptions(**options, remote=Remote(**remote | {"url": url}))

@@ -18,6 +18,7 @@ import numpy as np
 import torch  # noqa: F401
 
 from predictor.engine import Engine
+from predictor.sessions.protocol import SessionOptions
 from predictor.sessions.providers import CUDA
 from predictor.types import Batch
 
@@ -66,7 +67,7 @@ def parse(output: str) -> dict[int, list[str]]:
 
 def main(folder: Path) -> int:
     """Runs one batch of each length, announcing it."""
-    engine = Engine.load(folder, provider=CUDA, cuda_graph=False)
+    engine = Engine.load(folder, options=SessionOptions(CUDA, cuda_graph=False))
     for length in LENGTHS:
         if length > engine.spec.max_seq_length:
             continue

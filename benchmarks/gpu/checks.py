@@ -15,6 +15,7 @@ from optimize.data.squad import Example
 from optimize.evaluation import evaluate
 from predictor.artifact import read_spec
 from predictor.engine import Engine
+from predictor.sessions.protocol import SessionOptions
 from predictor.sessions.providers import CPU
 from predictor.types import Question
 
@@ -37,8 +38,8 @@ class Check:
 
 def fp16_answers(built: Built, device: str, examples: Sequence[Example]) -> Check:
     """fp16 on the device against fp32 on the CPU, with the figures of both."""
-    half = Engine.load(built.fp16, provider=PROVIDERS[device])
-    full = Engine.load(built.fp32, provider=CPU)
+    half = Engine.load(built.fp16, options=SessionOptions(PROVIDERS[device]))
+    full = Engine.load(built.fp32, options=SessionOptions(CPU))
     ours, mine = evaluate.evaluate(half, examples)
     theirs, reference = evaluate.evaluate(full, examples)
     same = sum(mine[e.id].best == reference[e.id].best for e in examples)
@@ -59,7 +60,7 @@ def graph_answers(built: Built, device: str, examples: Sequence[Example]) -> Che
     if device == "cpu":
         return _not_here(name)
     engines = [
-        Engine.load(built.fp16, provider=PROVIDERS[device], cuda_graph=graph)
+        Engine.load(built.fp16, options=SessionOptions(PROVIDERS[device], cuda_graph=graph))
         for graph in (True, False)
     ]
     engines[0].warm_up()
@@ -69,10 +70,11 @@ def graph_answers(built: Built, device: str, examples: Sequence[Example]) -> Che
 def binding_answers(built: Built, device: str, examples: Sequence[Example]) -> Check:
     """Logits of `session.run` against those of IOBinding, on a GPU padded to buckets."""
     folder = built.fp16 if device == "cuda" else built.fp32
-    engines = [
-        Engine.load(folder, provider=PROVIDERS[device], io_binding=bound, cuda_graph=False)
+    options = [
+        SessionOptions(PROVIDERS[device], io_binding=bound, cuda_graph=False)
         for bound in (True, False)
     ]
+    engines = [Engine.load(folder, options=own) for own in options]
     tolerance = _OTHER_SHAPES[read_spec(folder).precision]
     return _compare("IOBinding as plain run", engines, examples, tolerance)
 

@@ -135,16 +135,13 @@ def systems(built: Built, device: str, max_batch_tokens: int) -> Iterator[tuple[
         folder = built.fp16
         yield TORCH_FP16, load_torch(built, device, "fp16", max_batch_tokens)
     for name in (PLAIN, BOUND, *([GRAPH] if device == "cuda" else [])):
-        yield (
-            name,
-            Engine.load(
-                folder,
-                provider=provider,
-                io_binding=name != PLAIN,
-                cuda_graph=name == GRAPH,
-                max_batch_tokens=max_batch_tokens,
-            ),
+        options = SessionOptions(
+            provider,
+            io_binding=name != PLAIN,
+            cuda_graph=name == GRAPH,
+            max_batch_tokens=max_batch_tokens,
         )
+        yield name, Engine.load(folder, options=options)
 
 
 def load_torch(built: Built, device: str, precision: str, max_batch_tokens: int) -> Engine:

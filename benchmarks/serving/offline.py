@@ -23,6 +23,7 @@ from benchmarks.processes import pinned
 from loadtest.local.servers import stop
 from predictor import batch_plan
 from predictor.engine import Engine
+from predictor.sessions.protocol import SessionOptions
 from predictor.types import Question
 
 ONE_BY_ONE = 1
@@ -97,7 +98,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("questions", type=Path)
     arguments = parser.parse_args()
-    engine = Engine.load(arguments.folder, threads=1)
+    engine = Engine.load(arguments.folder, options=SessionOptions(threads=1))
     texts = json.loads(arguments.questions.read_text("utf-8"))
     features = engine.prepare([Question(**text) for text in texts])
     engine.warm_up()

@@ -16,6 +16,7 @@ from optimize.progress import Progress
 from predictor.artifact import read_spec
 from predictor.engine import Engine
 from predictor.sessions.loading import ORT_SESSION
+from predictor.sessions.protocol import SessionOptions
 from predictor.types import Question
 
 # By name: evaluating an ONNX artifact need not wait for torch to be imported.
@@ -30,7 +31,8 @@ def session_for(format_: str) -> str:
 
 def load(folder: Path, threads: int) -> Engine:
     """Verifies and loads an artifact of either format; raises StartupError."""
-    return Engine.load(folder, session=session_for(read_spec(folder).format), threads=threads)
+    session = session_for(read_spec(folder).format)
+    return Engine.load(folder, session=session, options=SessionOptions(threads=threads))
 
 
 def predict(

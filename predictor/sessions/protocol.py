@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from predictor.artifact import ArtifactSpec
+from predictor.sessions.cpu import available_cpus
 from predictor.types import Batch, Logits
 
 MAX_BATCH_TOKENS = 4096
@@ -35,7 +36,7 @@ class SessionOptions:
 
     Attributes:
         provider: An execution provider's name, or `auto`.
-        threads: Threads for one run.
+        threads: Threads for one run; given as 0, as many as the container may use.
         io_binding: Whether inputs and outputs are bound in place; the tables compare both.
         cuda_graph: Whether a CUDA provider replays captured graphs; needs `io_binding`.
         max_batch_tokens: Rows × longest of the largest batch that will come; 0 for as large as
@@ -44,11 +45,16 @@ class SessionOptions:
     """
 
     provider: str = "auto"
-    threads: int = 1
+    threads: int = 0
     io_binding: bool = True
     cuda_graph: bool = True
     max_batch_tokens: int = 0
     remote: Remote = Remote()
+
+    def __post_init__(self) -> None:
+        """Counts the CPUs where that is left to us."""
+        if not self.threads:
+            object.__setattr__(self, "threads", available_cpus())
 
 
 class Session(Protocol):

@@ -1,5 +1,7 @@
 """The session on a GPU answers as on a CPU, with graphs and without, on fused kernels."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ from benchmarks.gpu import checks as gpu_checks
 from predictor.engine import Engine
 from predictor.sessions import cuda
 from predictor.sessions.bucket_grid import BucketGrid
+from predictor.sessions.protocol import SessionOptions
 from predictor.sessions.providers import CPU, CUDA
 
 # Both run fp32 sums in other orders, CUDA's in TF32.
@@ -35,8 +38,8 @@ def test_attention_is_fused_also_with_uneven_heads(embedded, compacted):
 
 
 def test_fp32_runs_too(embedded, examples):
-    on_gpu = Engine.load(embedded.fp32, provider=CUDA)
-    on_cpu = Engine.load(embedded.fp32, provider=CPU)
+    on_gpu = Engine.load(embedded.fp32, options=SessionOptions(CUDA))
+    on_cpu = Engine.load(embedded.fp32, options=SessionOptions(CPU))
     features = on_cpu.prepare([gpu_checks.Question(e.question, e.context) for e in examples[::20]])
     for ours, theirs in zip(on_gpu.run(features), on_cpu.run(features), strict=True):
         for a, b in zip(ours, theirs, strict=True):
@@ -45,8 +48,9 @@ def test_fp32_runs_too(embedded, examples):
 
 def test_every_bucket_is_captured_and_stays_right(embedded):
     """Captured graphs share the arena's memory: one must not spoil what another reads."""
-    graphs = Engine.load(embedded.fp16, provider=CUDA, max_batch_tokens=1024)
-    plain = Engine.load(embedded.fp16, provider=CUDA, max_batch_tokens=1024, io_binding=False)
+    options = SessionOptions(CUDA, max_batch_tokens=1024)
+    graphs = Engine.load(embedded.fp16, options=options)
+    plain = Engine.load(embedded.fp16, options=replace(options, io_binding=False))
     graphs.warm_up()
     values = np.random.default_rng(0)
     buckets = BucketGrid(graphs.spec.max_seq_length, 1024).buckets
@@ -61,7 +65,7 @@ def test_every_bucket_is_captured_and_stays_right(embedded):
 
 
 def test_staging_memory_is_pinned(embedded):
-    engine = Engine.load(embedded.fp16, provider=CUDA, cuda_graph=False)
+    engine = Engine.load(embedded.fp16, options=SessionOptions(CUDA, cuda_graph=False))
     engine.warm_up()
     assert engine.session._binding.pinned
     runtime = cuda.cuda_runtime()
@@ -80,7 +84,8 @@ def test_auto_is_cuda_for_what_is_made_for_it(embedded):
 
 @pytest.mark.parametrize("cuda_graph", [True, False])
 def test_more_rows_than_any_bucket(embedded, cuda_graph):
-    engine = Engine.load(embedded.fp16, provider=CUDA, cuda_graph=cuda_graph, max_batch_tokens=256)
+    options = SessionOptions(CUDA, cuda_graph=cuda_graph, max_batch_tokens=256)
+    engine = Engine.load(embedded.fp16, options=options)
     batch = {name: np.ones((100, 2), dtype=np.int64) for name in engine.spec.inputs}
     logits = engine.session.run(batch)
     assert logits.start.shape == (100, 2)

@@ -10,6 +10,7 @@ from predictor.batch_plan import collate, plan
 from predictor.engine import Engine
 from predictor.sessions.binding import BucketBinding, ExactBinding, PlainBinding
 from predictor.sessions.bucket_grid import BucketGrid
+from predictor.sessions.protocol import SessionOptions
 from predictor.sessions.providers import CPU
 from predictor.types import Question
 from tests.conftest import ROOT
@@ -31,7 +32,7 @@ def test_every_binding_gives_the_same_logits(built, precision):
     examples = squad.read(ROOT / "demo" / "data" / "questions.json")[::9]
     questions = [Question(e.question, e.context) for e in examples]
     questions.append(Question("Which pig?", "The second little pig built with sticks. " * 80))
-    features = Engine.load(folder, provider=CPU).prepare(questions)
+    features = Engine.load(folder, options=SessionOptions(CPU)).prepare(questions)
     shapes = set()
     for positions in plan([len(feature) for feature in features], BUDGET, BUDGET):
         own = [features[position] for position in positions]

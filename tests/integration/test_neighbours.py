@@ -5,6 +5,7 @@ import pytest
 from optimize.data import squad
 from optimize.evaluation.evaluate import predict
 from predictor.engine import Engine
+from predictor.sessions.protocol import SessionOptions
 from tests.conftest import ROOT
 
 
@@ -15,7 +16,7 @@ def examples():
 
 def test_fp32_answers_are_the_same_in_any_company(fp32, examples):
     """The most padding that the server could ever give: whatever fits the budget runs together."""
-    engine = Engine.load(fp32, max_batch_tokens=4096)
+    engine = Engine.load(fp32, options=SessionOptions(max_batch_tokens=4096))
     alone = predict(engine, examples, concurrency=1)
     engine.session.run_overhead_tokens = 4096
     together = predict(engine, examples, concurrency=32)

@@ -21,9 +21,9 @@ QUESTIONS = [
 
 def test_answers_do_not_depend_on_the_batches(make_artifact):
     folder = make_artifact()
+    options = [SessionOptions(max_batch_tokens=n) for n in (1, 100, 100_000)]
     answers = [
-        Engine.load(folder, session="fake", max_batch_tokens=n).answer(QUESTIONS)[0]
-        for n in (1, 100, 100_000)
+        Engine.load(folder, session="fake", options=own).answer(QUESTIONS)[0] for own in options
     ]
     assert answers[0] == answers[1] == answers[2]
     alone = Engine.load(folder, session="fake")

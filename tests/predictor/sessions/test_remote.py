@@ -140,8 +140,8 @@ def test_logits_come_back_as_they_were_made(session):
 def test_an_engine_answers_through_it(server, fake_artifact, fake_engine):
     questions = [Question("Who?", "She did. " * 40), Question("What?", "A word.")]
     with listening(server) as port:
-        remote = Remote(f"127.0.0.1:{port}")
-        engine = Engine.load(fake_artifact, session=SESSION, remote=remote)
+        options = SessionOptions(remote=Remote(f"127.0.0.1:{port}"))
+        engine = Engine.load(fake_artifact, session=SESSION, options=options)
         engine.warm_up()
         assert engine.answer(questions)[0] == fake_engine.answer(questions)[0]
 
