@@ -14,12 +14,13 @@ from pathlib import Path
 
 from predictor.engine import Engine
 from predictor.sessions import instructions
+from predictor.sessions.protocol import SessionOptions
 from predictor.types import Question
 
 
 def main(folder: str) -> None:
     """Answers on one thread: valgrind runs one at a time anyway."""
-    engine = Engine.load(Path(folder), threads=1)
+    engine = Engine.load(Path(folder), options=SessionOptions(threads=1))
     _write({"sets": instructions.detected()})
     for row in json.load(sys.stdin):
         started = time.perf_counter()

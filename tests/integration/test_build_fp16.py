@@ -10,6 +10,7 @@ from optimize.data import squad
 from optimize.evaluation.evaluate import predict
 from predictor.artifact import load_spec
 from predictor.engine import Engine
+from predictor.sessions.protocol import SessionOptions
 from tests.integration.building import QUESTIONS
 from tests.optimize.graph.test_fp16 import scale
 from tests.optimize.source import sources
@@ -86,7 +87,7 @@ def test_fp16_answers_as_fp32_does(built):
     spec = load_spec(folder)
     assert (spec.precision, spec.target) == ("fp16", "cuda")
     assert spec.files["model.onnx"].size < 0.52 * (built("fp32") / "qa/1/model.onnx").stat().st_size
-    engine = Engine.load(folder, provider="CPUExecutionProvider")
+    engine = Engine.load(folder, options=SessionOptions("CPUExecutionProvider"))
     reference = Engine.load(built("fp32") / "qa" / "1")
     for ours, theirs in zip(
         engine.answer(QUESTIONS)[0], reference.answer(QUESTIONS)[0], strict=True
@@ -97,7 +98,7 @@ def test_fp16_answers_as_fp32_does(built):
 
 def test_fp16_answers_as_fp32_does_on_real_questions(built, squad2_dev):
     examples = squad.read(squad2_dev)[::60]
-    engine = Engine.load(built("fp16") / "qa" / "1", provider="CPUExecutionProvider")
+    engine = Engine.load(built("fp16") / "qa" / "1", options=SessionOptions("CPUExecutionProvider"))
     ours = predict(engine, examples)
     theirs = predict(Engine.load(built("fp32") / "qa" / "1"), examples)
     same = sum(ours[e.id].best == theirs[e.id].best for e in examples)

@@ -16,6 +16,7 @@ import pytest
 
 from predictor.engine import Engine
 from predictor.sessions import instructions
+from predictor.sessions.protocol import SessionOptions
 from predictor.types import Question
 
 DATA = Path(__file__).resolve().parent.parent / "data"
@@ -41,7 +42,7 @@ def test_its_answers_are_unchanged(engine, row):
 
 @pytest.fixture(scope="module")
 def engine():
-    return Engine.load(FOLDER, threads=1)
+    return Engine.load(FOLDER, options=SessionOptions(threads=1))
 
 
 @pytest.fixture
@@ -63,7 +64,7 @@ def settings(monkeypatch):
         with monkeypatch.context() as patched:
             patched.setattr(onnxruntime, "InferenceSession", session)
             patched.setattr(instructions, "detected", lambda: sets)
-            Engine.load(folder, threads=1)
+            Engine.load(folder, options=SessionOptions(threads=1))
         return entries
 
     return load

@@ -10,6 +10,7 @@ import pytest
 from optimize.graph.quantize import Variant
 from predictor.artifact import digest, write_spec
 from predictor.engine import Engine
+from predictor.sessions.protocol import SessionOptions
 from tests.optimize.graph.test_calibration import EXAMPLES
 from tests.optimize.source import sources
 from tests.optimize.source.sources import LAYERS
@@ -30,7 +31,7 @@ def loaded(folder, monkeypatch, path, **changes):
 
     with monkeypatch.context() as patched:
         patched.setattr(onnxruntime, "InferenceSession", session)
-        Engine.load(folder, threads=1)
+        Engine.load(folder, options=SessionOptions(threads=1))
     return collections.Counter(node.op_type for node in onnx.load(str(path)).graph.node)
 
 
