@@ -3,33 +3,36 @@
 Builds the embedded pruned checkpoint next to its dense parent, evaluates the artifact of every step
 on a SQuAD file, and writes tables and charts in the place of those before: all tables between the
 markers of docs/benchmarks.md, a short one between the README's, the charts in docs/benchmarks. The
-build itself never sees the file: what is served is chosen on the demo's questions, and on
-`--train-data` where it is given. Nothing is written where anything fails.
+build itself never sees the file: what is served is chosen on the demo's questions, or on
+`--train-data`. The file's share of questions without an answer is its own, and so are the null
+thresholds here: each step's is chosen on some articles, and figures are of the others. Nothing is
+written where anything fails.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from pydantic import TypeAdapter
 
 from benchmarks import machine
+from benchmarks.articles import THRESHOLD_ARTICLES, Questions
 from benchmarks.artifact import ROOT
 from benchmarks.errors import BenchmarkError
 from benchmarks.section import PAGE, Section, link
 from demo.building import BASELINE, CHOICE, PRUNED, QUESTIONS
 from loadtest.signals import exit_on_signals
-from optimize.data import squad
+from optimize.data import metrics, squad
 from optimize.data.metrics import Scores
 from optimize.errors import SourceError
+from optimize.evaluation import evaluate, paired, threshold
+from optimize.progress import Progress
 from optimize.reporting import charts
 from optimize.reporting.report import F1_CHART, LATENCY_CHART, Report
 
@@ -47,8 +50,9 @@ def main(argv: list[str] | None = None) -> int:
             SECTION.filled(page, "")
         with TemporaryDirectory(prefix="journey-") as scratch:
             report = _built(arguments, Path(scratch))
-            figures = _evaluated(arguments, Path(scratch) / "steps", report)
-        report = scored(report, figures, arguments.dataset.name)
+            questions = Questions.read(arguments.dataset, THRESHOLD_ARTICLES, arguments.eval_sample)
+            accuracies = _evaluated(questions, Path(scratch) / "steps", report)
+        report = scored(report, accuracies, arguments.dataset.name)
         drawn = charts.draw(report)
         arguments.charts.mkdir(parents=True, exist_ok=True)
         for name, svg in drawn.items():
@@ -69,15 +73,37 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def scored(report: Report, figures: Mapping[str, Mapping[str, Any]], dataset: str) -> Report:
-    """The report with the figures of another data set, given by step."""
-    steps = tuple(
-        replace(step, scores=TypeAdapter(Scores).validate_python(figures[step.name]))
-        for step in report.steps
-    )
-    questions = steps[0].scores.questions if steps[0].scores else 0
-    conditions = report.conditions | {"dataset": dataset, "questions": questions}
-    return replace(report, steps=steps, conditions=conditions)
+@dataclass(frozen=True)
+class Accuracy:
+    """Of one step, on the articles that no threshold was chosen on.
+
+    Attributes:
+        threshold: The best one on the other articles.
+        scores: At that threshold.
+        f1: Of each question, 0 to 1.
+    """
+
+    threshold: float | None
+    scores: Scores
+    f1: Sequence[float]
+
+
+def scored(report: Report, accuracies: Mapping[str, Accuracy], dataset: str) -> Report:
+    """The report with the figures of another data set, given by step.
+
+    A loss is against the pruned step, which is the first with the weights that are served.
+    """
+    reference = accuracies[next(s.name for s in report.steps if s.name != "baseline")]
+    steps = []
+    for step in report.steps:
+        found = accuracies[step.name]
+        loss = paired.loss(found.f1, reference.f1) if step.loss else None
+        steps.append(replace(step, scores=found.scores, threshold=found.threshold, loss=loss))
+    conditions = report.conditions | {
+        "dataset": dataset,
+        "questions": reference.scores.questions,
+    }
+    return replace(report, steps=tuple(steps), conditions=conditions)
 
 
 def tables(report: Report, machine_line: str, links: Mapping[str, str], sample: int | None) -> str:
@@ -96,8 +122,8 @@ def tables(report: Report, machine_line: str, links: Mapping[str, str], sample: 
     lines = [
         f"Measured on {known['date']}: {machine_line}; {threads} thread{'s' * (threads != 1)}, "
         f"batch 1, {known['rounds']} rounds.",
-        f"Accuracy: {known['questions']:,} questions of `{known['dataset']}`{drawn}, at the served "
-        f"`null_score_diff_threshold` of {known['null_score_diff_threshold']:g}.",
+        f"Accuracy: {known['questions']:,} questions of `{known['dataset']}`{drawn}, each step at "
+        f"the null threshold that is best for it on the articles {_titles()}, none of them.",
         "",
         report.journey_table(),
         "",
@@ -168,16 +194,24 @@ def _built(arguments: argparse.Namespace, scratch: Path) -> Report:
     return report
 
 
-def _evaluated(
-    arguments: argparse.Namespace, steps: Path, report: Report
-) -> dict[str, dict[str, Any]]:
-    """The figures of every step's artifact, by step."""
-    folders = [str(steps / step.name) for step in report.steps]
-    command = ["evaluate", "--dataset", str(arguments.dataset.resolve()), "--model-dir", *folders]
-    if arguments.eval_sample:
-        command += ["--eval-sample", str(arguments.eval_sample)]
-    found: dict[str, dict[str, Any]] = json.loads(_optimize(command))
-    return {Path(folder).name: figures for folder, figures in found.items()}
+def _titles() -> str:
+    return ", ".join(title.replace("_", " ") for title in THRESHOLD_ARTICLES)
+
+
+def _evaluated(questions: Questions, steps: Path, report: Report) -> dict[str, Accuracy]:
+    """The accuracy of every step's artifact, by step."""
+    found = {}
+    asked = [*questions.threshold, *questions.measured]
+    with Progress() as progress:
+        for step in report.steps:
+            engine = evaluate.load(steps / step.name, threads=0)
+            with progress.task(f"{step.name}: evaluate", len(asked)) as advance:
+                predictions = evaluate.predict(engine, asked, advance)
+            chosen = threshold.choose(questions.threshold, predictions)
+            scores = metrics.score(questions.measured, predictions, chosen)
+            f1 = metrics.f1_of_each(questions.measured, predictions, chosen)
+            found[step.name] = Accuracy(chosen, scores, f1)
+    return found
 
 
 def _optimize(command: Sequence[str]) -> str:

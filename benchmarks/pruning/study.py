@@ -12,12 +12,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.articles import Questions
 from benchmarks.errors import BenchmarkError
 from benchmarks.output import say
 from demo.building import BASELINE, PRUNED
-from optimize.data import metrics, squad
+from optimize.data import metrics
 from optimize.data.metrics import Scores
-from optimize.data.squad import Example
 from optimize.evaluation import benchmark, evaluate, parity
 from optimize.evaluation.benchmark import BURN_IN_ROUNDS, Latency
 from optimize.progress import Progress
@@ -75,36 +75,6 @@ class Figures:
     size_bytes: int
     accuracy: Accuracy
     latency: Latency
-
-
-@dataclass(frozen=True)
-class Questions:
-    """The questions that figures are of, and those that thresholds are chosen on."""
-
-    measured: Sequence[Example]
-    threshold: Sequence[Example]
-
-    @classmethod
-    def read(cls, dataset: Path, titles: Sequence[str], sample: int | None) -> Questions:
-        """Divides a SQuAD file by the titles of its articles.
-
-        Args:
-            dataset: The file.
-            titles: Of the articles that thresholds are chosen on.
-            sample: How many questions to draw of either part, None for all.
-
-        Raises:
-            SourceError: The file cannot be read.
-            BenchmarkError: It has no such article, or no other.
-        """
-        examples = squad.read(dataset)
-        if absent := sorted(set(titles) - {example.title for example in examples}):
-            raise BenchmarkError(f"{dataset}: has no article {', '.join(absent)}")
-        chosen = [example for example in examples if example.title in titles]
-        others = [example for example in examples if example.title not in titles]
-        if not chosen or not others:
-            raise BenchmarkError(f"{dataset}: no article is left to choose on, or to measure on")
-        return cls(squad.sample(others, sample), squad.sample(chosen, sample))
 
 
 def found(study: Path) -> tuple[list[Model], list[str]]:

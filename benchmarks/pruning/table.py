@@ -17,6 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks import machine
+from benchmarks.articles import THRESHOLD_ARTICLES, Questions
 from benchmarks.artifact import ROOT
 from benchmarks.errors import BenchmarkError
 from benchmarks.pruning import charts as pruning_charts
@@ -25,7 +26,6 @@ from benchmarks.pruning.study import (
     LENGTH,
     SHIPPED,
     Figures,
-    Questions,
     dense_of,
     found,
     measure,
@@ -40,7 +40,6 @@ from predictor.errors import PredictorError
 from predictor.sessions.cpu import available_cpus
 
 SECTION = Section("pruning-table")
-THRESHOLD_ARTICLES = ("Huguenot", "Yuan_dynasty", "Islamism", "Warsaw")
 _ALT = {
     DENSITY_CHART: "F1 against density, dense to sparse",
     LATENCY_CHART: "F1 against latency, dense to sparse",

@@ -6,9 +6,11 @@ from dataclasses import replace
 import pytest
 
 from benchmarks.journey import table as journey_table
-from benchmarks.journey.table import SECTION, scored, summary, tables
+from benchmarks.journey.table import SECTION, Accuracy, scored, summary, tables
 from benchmarks.section import PAGE
+from optimize.data.metrics import Scores
 from optimize.evaluation.benchmark import Latency
+from optimize.evaluation.paired import Loss
 from optimize.reporting.report import F1_CHART, Report, StepFigures
 from tests.conftest import ROOT
 
@@ -25,13 +27,14 @@ CONDITIONS = {
     "threads": 2,
     "rounds": 30,
 }
+LOST = replace(STEPS[1], loss=Loss(3.0, (1.0, 5.0), 200, 90))
+STEPS = (STEPS[0], LOST, STEPS[2])
 REPORT = Report("qa", 1, "0" * 64, "graph", {"int8": "int8: F1 is too low"}, CONDITIONS, STEPS)
 
 
 def figures(f1):
-    known = {"questions": 6078, "exact_match": 47.5, "f1": f1, "f1_interval": 1.0}
-    known |= {"has_answer_f1": 1.0, "no_answer_f1": 1.0, "best_f1": 58.9, "best_f1_threshold": 0}
-    return known
+    scores = Scores(4339, 47.5, f1, 1.0, 1.0, 1.0, 58.9, -7.0)
+    return Accuracy(-6.5, scores, [f1 / 100] * 4)
 
 
 def test_the_tables_have_the_figures_of_the_other_data_set():
@@ -39,9 +42,13 @@ def test_the_tables_have_the_figures_of_the_other_data_set():
     report = scored(REPORT, found, "dev.json.gz")
     text = tables(report, "A processor (avx2), 2 CPUs", {F1_CHART: "docs/f1.svg"}, None)
     assert "Measured on 2026-01-02: A processor (avx2), 2 CPUs; 2 threads" in text
-    assert "6,078 questions of `dev.json.gz`, at the served" in text
+    assert "4,339 questions of `dev.json.gz`, each step at the null threshold" in text
+    assert "on the articles Huguenot, Yuan dynasty, Islamism, Warsaw" in text
     rows = [line for line in text.splitlines() if line.startswith("|")]
-    assert [row.split(" | ")[4] for row in rows[2:5]] == ["52.11", "49.99", "52.12"]
+    cells = [row.split(" | ") for row in rows[2:5]]
+    assert [row[4] for row in cells] == ["52.11", "49.99", "52.12"]
+    assert [row[6] for row in cells] == ["-6.50"] * 3
+    assert [row[7] for row in cells] == ["", "+0.00 (+0.00 to +0.00)", ""]
     assert (
         "Not served, for its answers to the demo's questions: int8: F1 is too low.\n\nLatency"
         in text
@@ -77,7 +84,7 @@ def test_the_readme_s_figures_are_those_of_the_page():
     short, whole = rows(ROOT / "README.md"), rows(PAGE)
     assert len(short) > 3
     assert [[row[0], *row[2:]] for row in short] == [
-        [row[0], row[1], row[4], row[7]] for row in whole
+        [row[0], row[1], row[4], row[-4]] for row in whole
     ]
     assert re.findall(r"at (\d+) tokens \|", (ROOT / "README.md").read_text("utf-8")) == re.findall(
         r"latency at (\d+) \(ms\) \|", PAGE.read_text("utf-8")
@@ -91,7 +98,7 @@ def test_a_data_set_that_cannot_be_read_changes_nothing(tmp_path, capsys, monkey
     for page in pages:
         page.write_text(before)
     assert run(tmp_path, tmp_path / "none.json") == 1
-    assert "evaluate ended with status" in capsys.readouterr().err
+    assert "none.json: cannot be read" in capsys.readouterr().err
     assert [page.read_text() for page in pages] == [before, before]
     assert not (tmp_path / "charts").exists()
 
@@ -110,6 +117,7 @@ def test_both_pages_are_written_from_one_run(tmp_path, monkeypatch):
     monkeypatch.setattr(journey_table, "_evaluated", lambda *_: found)
     for name in ("README.md", "page.md"):
         (tmp_path / name).write_text(f"{SECTION.begin}\nformer\n{SECTION.end}\n")
+    monkeypatch.setattr(journey_table.Questions, "read", lambda *_: None)
     assert run(tmp_path, tmp_path / "dev.json") == 0
     readme, page = ((tmp_path / name).read_text() for name in ("README.md", "page.md"))
     assert "former" not in readme + page

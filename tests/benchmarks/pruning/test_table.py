@@ -6,12 +6,13 @@ from dataclasses import replace
 
 import pytest
 
+from benchmarks.articles import Questions
 from benchmarks.errors import BenchmarkError
 from benchmarks.pruning import charts as pruning_charts
 from benchmarks.pruning import study as pruning_study
 from benchmarks.pruning import table as pruning_table
 from benchmarks.pruning.charts import DENSITY_CHART, LATENCY_CHART
-from benchmarks.pruning.study import Accuracy, Figures, Questions, found
+from benchmarks.pruning.study import Accuracy, Figures, found
 from benchmarks.pruning.table import SECTION, Conditions, content
 from benchmarks.section import PAGE
 from optimize.data.metrics import Scores
