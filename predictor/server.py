@@ -1,8 +1,36 @@
 """KServe's ModelServer with the defaults that Spanserve needs changed.
 
-What differs from the SDK: a host to bind to, one clear line where a port is taken, our REST and
-gRPC servers, an event loop of uvloop, no loading or unloading by clients, and a shutdown in order:
-not ready, drained, closed.
+This is where each part of KServe's SDK is taken, subclassed or replaced, and why:
+
+__main__.py
+    takes the flags of model_server beside ours.
+model.py
+    QAModel is a Model, since that is what the SDK registers and asks whether it is ready. It has
+    `answer` in place of preprocess, predict and postprocess: requests come to it decoded. Its
+    `load` loads nothing, as the SDK would call it for a model that drains.
+server.py
+    QAServer is a ModelServer with a host to bind to, one clear line where a port is taken, our REST
+    and gRPC servers, an event loop of uvloop, and a shutdown in order: not ready, drained, closed.
+    Its DataPlane says what the SDK's V2 metadata leaves out, and its ModelRepositoryExtension lets
+    no client load or unload.
+rest_api/server.py
+    QARestServer is a RESTServer on that host, with our layers around its app and our routes before
+    its own. DrainingServer is its _RefreshingServer, which a signal drains before it stops it.
+rest_api/routes.py
+    replaces the V2 endpoints of a model, which refuse versions and answer with nulls, and V1's.
+rest_api/error_handlers.py
+    replaces the handlers of exceptions: every refusal is one line of the log and one of JSON.
+rest_api/edge.py
+    replaces the middleware that times requests, and bounds bodies, which the SDK does not.
+grpc_api/servicer.py
+    QAServicer is an InferenceServicer with our codec where a call concerns the model.
+grpc_api/server.py
+    QAGrpcServer is a GRPCServer on that host, whose port no other server can share. Its interceptor
+    replaces the SDK's two, which know nothing of our errors and log every call.
+grpc_api/v2.py, sessions/remote.py
+    take the protocol's messages, and the stub, as they are.
+logs.py
+    quiets the loggers that write a line for every request or probe.
 """
 
 from __future__ import annotations
