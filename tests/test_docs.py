@@ -52,7 +52,8 @@ def test_every_link_leads_somewhere(page):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_target_of_make_is_one(page):
-    targets = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    targets = set(re.findall(r"^([a-z0-9-]+):", makefile, re.MULTILINE))
     text = page.read_text("utf-8")
     named = re.findall(r"^make ([a-z0-9-]+)(?: ([a-z0-9-]+))?", text, re.MULTILINE)
     named += re.findall(r"`make ([a-z0-9-]+)(?: ([a-z0-9-]+))?", text)
