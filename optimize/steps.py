@@ -229,7 +229,9 @@ class StepBuilder:
         """The fused graph in int8; a static variant takes the ranges of its activations."""
         folder = self._folder(variant.name, before.folder)
         quantize.to_int8(before.model_file, folder / MODEL_FILES["onnx"], variant, ranges)
-        spec = before.spec.model_copy(update={"precision": "int8"})
+        ranges_of = "static" if variant.static else "dynamic"
+        changes = {"precision": "int8", "activation_ranges": ranges_of}
+        spec = before.spec.model_copy(update=changes)
         return self._finish(variant.name, folder, spec, {"fp32": variant.kept})
 
     def ranges(self, graph: Artifact, examples: Sequence[Example]) -> Ranges:

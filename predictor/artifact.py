@@ -49,8 +49,8 @@ class ArtifactSpec(_Frozen):
     """The contents of `artifact.json`.
 
     Attributes:
-        schema_version: 2; in 1, int8's symmetric weights have 8 bits, and there are no
-            instruction_sets.
+        schema_version: 2; in 1, int8's symmetric weights have 8 bits, and there are neither
+            instruction_sets nor activation_ranges.
         format: `onnx` (model.onnx) or `torch` (model.safetensors).
         name, version: As published, `<root>/<name>/<version>/`.
         build_id: Hash of weights, recipe and tool versions; equal builds have equal ids.
@@ -63,6 +63,8 @@ class ArtifactSpec(_Frozen):
         null_score_diff_threshold: None means that there is always an answer.
         instruction_sets: Those of the CPU that the gates ran on, which decide how it multiplies
             integers; None where nothing does so on a CPU, or it is not known.
+        activation_ranges: Of int8: dynamic, each run's own, or static, calibrated, with which a
+            row's logits do not depend on the other rows of its run; None where there are none.
         files: Every file that the predictor loads.
         tools: Package versions that made it.
         figures: Measured figures (EM, F1, size, latency), for people and dashboards.
@@ -88,6 +90,7 @@ class ArtifactSpec(_Frozen):
     max_answer_length: int = Field(ge=1)
     null_score_diff_threshold: float | None
     instruction_sets: tuple[str, ...] | None = None
+    activation_ranges: Literal["dynamic", "static"] | None = None
     files: dict[FileName, FileDigest]
     tools: dict[str, str]
     figures: dict[str, Any]
@@ -97,7 +100,8 @@ class ArtifactSpec(_Frozen):
         """Without what its version does not know, so that what reads that version reads it."""
         fields: dict[str, Any] = handler(self)
         if self.schema_version == 1:
-            fields.pop("instruction_sets", None)
+            for name in ("instruction_sets", "activation_ranges"):
+                fields.pop(name, None)
         return fields
 
 

@@ -15,8 +15,9 @@ def run_overhead_tokens(provider: str, spec: ArtifactSpec, max_batch_tokens: int
     if provider == CUDA:
         return max_batch_tokens  # it is busy with starting kernels until the budget is reached
     # Dynamic quantization takes an activation's range over the batch: in company an answer would
-    # be another one, and on a CPU company gains next to nothing.
-    return ALONE if spec.precision == "int8" else _CPU_OVERHEAD_TOKENS
+    # be another one. Calibrated ranges are the same in any company.
+    alone = spec.precision == "int8" and spec.activation_ranges != "static"
+    return ALONE if alone else _CPU_OVERHEAD_TOKENS
 
 
 def cpu_batch_tokens(threads: int) -> int:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from optimize.__main__ import main
 from optimize.data import squad
 from optimize.evaluation.evaluate import predict
 from predictor.engine import Engine
@@ -46,3 +47,18 @@ def test_features_that_wait_together_are_evaluated_as_they_are_served(fp32, exam
 def test_int8_features_run_alone_so_that_company_cannot_change_their_answers(built, examples):
     engine = Engine.load(built("int8") / "qa" / "1")
     assert predict(engine, examples, concurrency=1) == predict(engine, examples, concurrency=32)
+
+
+def test_static_int8_shares_runs_and_answers_the_same_in_any_company(fp32, examples, tmp_path):
+    choice = ROOT / "demo" / "data" / "choice.json"
+    quantize = ["quantize", "--model-dir", str(fp32), "--output", str(tmp_path / "static")]
+    assert main([*quantize, "--static", "--train-data", str(choice)]) == 0
+    engine = Engine.load(tmp_path / "static", options=SessionOptions(max_batch_tokens=4096))
+    assert engine.session.run_overhead_tokens < 4096
+    alone = predict(engine, examples, concurrency=1)
+    engine.session.run_overhead_tokens = 4096
+    together = predict(engine, examples, concurrency=32)
+    for example in examples:
+        ours, theirs = together[example.id], alone[example.id]
+        assert ours.best == theirs.best
+        assert ours.null_score_diff == pytest.approx(theirs.null_score_diff, abs=1e-4)
