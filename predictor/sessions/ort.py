@@ -81,7 +81,7 @@ def _is_widened(spec: ArtifactSpec) -> bool:
 
 
 def _load(
-    model: Path, provider: str, options: SessionOptions, *, widened: bool
+    model: Path, provider: str, options: SessionOptions, *, widened: bool = False
 ) -> ort.InferenceSession:
     settings = ort.SessionOptions()
     settings.intra_op_num_threads = options.threads
