@@ -308,6 +308,7 @@ def test_every_documented_metric_is_there(slow):
         "spanserve_batch_rows",
         "spanserve_batch_tokens",
         "spanserve_batch_padding_ratio",
+        "spanserve_cpu_info",
         "spanserve_queue_requests",
         "spanserve_queue_tokens",
         "spanserve_in_flight",
