@@ -17,6 +17,7 @@ import pytest
 from demo.servers import running
 from loadtest.local.servers import HOST
 from tests.integration.calls import CONTEXT, JSON, QUESTION, V1, V2, ask, post, tensor
+from tests.signals import hearing_ctrl_c
 
 
 def test_metadata_and_readiness(server):
@@ -286,7 +287,9 @@ def test_a_signal_ends_a_server_that_still_loads(make_artifact, number, status):
     command = [sys.executable, "-m", "predictor", "--model_dir", str(make_artifact())]
     command += ["--host", HOST, "--http_port", "0", "--enable_grpc", "false"]
     command += ["--session", "tests.integration.sessions:StuckSession"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+    with hearing_ctrl_c():
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    with process:
         assert process.stderr is not None
         assert "warming up" in process.stderr.readline()
         process.send_signal(number)

@@ -15,6 +15,7 @@ from predictor.artifact import load_spec
 from predictor.engine import Engine
 from tests.conftest import ROOT
 from tests.integration.building import QUESTIONS, one_error_line, optimize
+from tests.signals import hearing_ctrl_c
 
 
 @pytest.fixture(scope="module")
@@ -185,9 +186,10 @@ def test_a_graph_that_does_not_fuse_fails(chain, tmp_path):
 def test_an_interrupted_verb_leaves_nothing(chain, tmp_path, number, status):
     out = tmp_path / "out"
     command = ["export", "--model-dir", str(chain / "pruned"), "--output", str(out)]
-    verb = subprocess.Popen(
-        [sys.executable, "-m", "optimize", *command], stderr=subprocess.PIPE, text=True
-    )
+    with hearing_ctrl_c():
+        verb = subprocess.Popen(
+            [sys.executable, "-m", "optimize", *command], stderr=subprocess.PIPE, text=True
+        )
     with verb:
         while not list(tmp_path.glob(".publishing-*")):
             assert verb.poll() is None, verb.stderr.read()

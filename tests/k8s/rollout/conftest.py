@@ -13,6 +13,7 @@ import pytest
 from k8s.rollout.__main__ import main
 from tests.k8s.fake_api.server import FakeApi
 from tests.k8s.rollout_role import role
+from tests.signals import hearing_ctrl_c
 
 ROOT = Path(__file__).resolve().parent.parent.parent.parent
 # Looks often, and gives up soon: the fake needs no time.
@@ -59,9 +60,10 @@ def start(api: FakeApi) -> Iterator[Callable[..., subprocess.Popen[str]]]:
 
     def run(*arguments: str) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "k8s.rollout", *arguments, *QUICK]
-        process = subprocess.Popen(
-            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
+        with hearing_ctrl_c():
+            process = subprocess.Popen(
+                command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            )
         started.append(process)
         api.victimize(process.pid)
         return process

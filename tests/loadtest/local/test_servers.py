@@ -15,6 +15,7 @@ import pytest
 from loadtest.local.guard import RECORD
 from loadtest.local.servers import HOST, Server, ServerError, running, stop
 from tests.loadtest.qa_server import LIMIT_S, ROOT, free_port, wait_for
+from tests.signals import hearing_ctrl_c
 
 # It tells its own number and its child's, which ignores what asks it to end.
 STUBBORN = """
@@ -168,10 +169,14 @@ def test_no_server_outlives_its_owner(tmp_path: Path, number: signal.Signals) ->
     port = free_port()
     command = [sys.executable, "-c", OWNER, str(port), str(tmp_path)]
     environ = {**os.environ, "PYTHONPATH": str(ROOT)}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environ, text=True) as owner:
+    with hearing_ctrl_c():
+        owner = subprocess.Popen(command, stdout=subprocess.PIPE, env=environ, text=True)
+    try:
         assert owner.stdout
         assert owner.stdout.readline() == "started\n"
         owner.send_signal(number)
         owner.wait(LIMIT_S)
-
+    finally:
+        owner.kill()
+        owner.communicate()
     wait_for(lambda: refuses(port))
