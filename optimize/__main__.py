@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import logging
 import signal
@@ -29,7 +30,10 @@ def main(argv: list[str] | None = None) -> int:
 
     module, _, function = arguments.run.partition(":")
     try:
-        status: int = getattr(importlib.import_module(module), function)(arguments)
+        run = getattr(importlib.import_module(module), function)
+        # Imports leave much behind that has finalizers, in which a signal's exception is lost.
+        gc.collect()
+        status: int = run(arguments)
     except (OptimizeError, PredictorError) as error:
         sys.stderr.write(f"optimize: error: {error}\n")
         return getattr(error, "exit_status", 1)

@@ -34,15 +34,16 @@ def staging(parent: Path) -> Iterator[Path]:
         OSError: It cannot be made.
     """
     missing = [place for place in (parent, *parent.parents) if not place.exists()]
+    folder, lock = _new_name(parent), None
     try:
-        folder, lock = _make(parent)
-        try:
-            yield folder
-        finally:
-            # On NFS an open file's folder cannot be removed.
-            os.close(lock)
-            shutil.rmtree(folder, ignore_errors=True)
+        while (lock := _make(folder)) is None:
+            folder = _new_name(parent)
+        yield folder
     finally:
+        # On NFS an open file's folder cannot be removed.
+        if lock is not None:
+            os.close(lock)
+        shutil.rmtree(folder, ignore_errors=True)
         for place in missing:
             with suppress(OSError):
                 place.rmdir()
@@ -93,28 +94,24 @@ def rename(staged: Path, folder: Path) -> bool:
     return True
 
 
-def _make(parent: Path) -> tuple[Path, int]:
-    """A folder, and the descriptor that holds its lock."""
-    while True:
-        folder = _new_name(parent)
-        folder.mkdir(parents=True)
-        try:
-            lock = _open_lock(folder)
-        except FileNotFoundError:
-            continue  # Swept in the moment before it was locked.
-        except OSError:
-            folder.rmdir()
-            raise
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(lock)
-            continue
-        except OSError:
-            return folder, lock  # No locks on this file system: then nobody sweeps either.
-        if (folder / _LOCK).exists():
-            return folder, lock
+def _make(folder: Path) -> int | None:
+    """Makes a folder; the descriptor that holds its lock, None where it was swept before that."""
+    folder.mkdir(parents=True)
+    try:
+        lock = _open_lock(folder)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
         os.close(lock)
+        return None
+    except OSError:
+        return lock  # No locks on this file system: then nobody sweeps either.
+    if (folder / _LOCK).exists():
+        return lock
+    os.close(lock)
+    return None
 
 
 def _new_name(parent: Path) -> Path:

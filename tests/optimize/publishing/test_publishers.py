@@ -242,3 +242,17 @@ def test_found_on_a_read_only_target(build, mount):
     remount_read_only(root)
     staging.sweep(root / "qa")
     triton_models(root / FOLDER, root)
+
+
+@pytest.mark.parametrize("moment", ["_open_lock", "_make"])
+def test_a_publisher_that_is_interrupted_at_its_begin_leaves_nothing(moment, tmp_path, monkeypatch):
+    real = getattr(staging, moment)
+
+    def interrupted(folder):
+        real(folder)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(staging, moment, interrupted)
+    with pytest.raises(KeyboardInterrupt), staging.staging(tmp_path / "new" / "qa"):
+        pytest.fail("it has begun")
+    assert list(tmp_path.iterdir()) == []
