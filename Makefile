@@ -17,7 +17,7 @@ BUILDER ?= $(shell (docker info >/dev/null 2>&1 && echo docker) || command -v bu
 IMAGES := predictor predictor-gpu optimize loadtest demo
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' predictor/__init__.py)
 
-.PHONY: help install demo demo-ui test test-unit bench-serving bench-evaluation bench-journey bench-pruning \
+.PHONY: help install demo demo-ui test test-unit bench-serving bench-evaluation bench-journey bench-engine bench-pruning \
 	journey-table pruning-table guide bench-gpu soak triton-server peers local tables check-avx2 \
 	image image-check lint format clean
 
@@ -57,6 +57,10 @@ bench-serving: install  ## What serving costs, against bounds; a quarter of an h
 bench-journey: install  ## What the journey brings on BERT-large's shapes; a quarter of an hour
 	$(BIN)/python -m benchmarks.journey
 
+bench-engine: install  ## Our engine beside OpenVINO on a CPU; half an hour: [DATASET=a SQuAD file] [TRAIN_DATA=another]
+	$(BIN)/python -m benchmarks.engine --output docs/benchmarks/engine.md \
+		$(if $(DATASET),--dataset $(DATASET)) $(if $(TRAIN_DATA),--train-data $(TRAIN_DATA))
+
 bench-pruning: install  ## Whether the table that prunes by latency tells the truth; some minutes
 	$(BIN)/python -m benchmarks.pruning.latency_table
 
@@ -88,7 +92,7 @@ $(TRITON)/.installed: benchmarks/triton/requirements.txt
 	@touch $@
 
 # MLServer's packages have no wheels for a later Python than 3.12; `make -k peers` makes the others.
-peers: $(patsubst benchmarks/peers/%.txt,$(PEERS)/%/.installed,$(wildcard benchmarks/peers/*.txt))  ## Other servers to compare with, in .venv-peers: 5 GB
+peers: $(patsubst benchmarks/peers/%.txt,$(PEERS)/%/.installed,$(wildcard benchmarks/peers/*.txt))  ## Other servers to compare with, in .venv-peers: 7 GB
 
 $(PEERS)/%/.installed: benchmarks/peers/%.txt
 	@$(PYTHON) -c 'import sys; sys.exit("$*" == "mlserver" and sys.version_info[:2] > (3, 12))' \

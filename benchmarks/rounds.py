@@ -6,6 +6,9 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
+from typing import TypeVar
+
+Name = TypeVar("Name")
 
 
 @dataclass(frozen=True)
@@ -54,12 +57,12 @@ class Figure:
 
 
 def interleave(
-    measures: Mapping[str, Callable[[], float]],
+    measures: Mapping[Name, Callable[[], float]],
     *,
     rounds: int,
     dropped: int,
     seed: int = 0,
-) -> dict[str, list[float]]:
+) -> dict[Name, list[float]]:
     """Measures everything once a round, in shuffled order.
 
     Args:
@@ -73,7 +76,7 @@ def interleave(
     """
     order = list(measures)
     shuffle = random.Random(seed).shuffle
-    values: dict[str, list[float]] = {name: [] for name in measures}
+    values: dict[Name, list[float]] = {name: [] for name in measures}
     for number in range(dropped + rounds):
         shuffle(order)
         for name in order:
@@ -86,6 +89,12 @@ def interleave(
 def ratios(above: Sequence[float], below: Sequence[float]) -> Spread:
     """The spread of per-round ratios."""
     return Spread.of([a / b for a, b in zip(above, below, strict=True)])
+
+
+def ratio_of_medians(above: Sequence[float], below: Sequence[float]) -> Spread:
+    """The ratio of two medians, with the smallest and the largest ratio of one round."""
+    paired = [a / b for a, b in zip(above, below, strict=True)]
+    return Spread(median(above) / median(below), min(paired), max(paired), len(paired))
 
 
 def differences(left: Sequence[float], right: Sequence[float]) -> Spread:

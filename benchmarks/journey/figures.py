@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from benchmarks.rounds import Figure, Spread
+from benchmarks.rounds import Figure, Spread, ratio_of_medians
 from predictor.artifact import MODEL_FILES
 
 LENGTHS = (128, 384)
@@ -54,12 +54,6 @@ def figures(measured: Measured) -> list[Figure]:
             detail=worst,
         ),
     ]
-
-
-def ratio_of_medians(above: Sequence[float], below: Sequence[float]) -> Spread:
-    """The ratio of two medians, with the smallest and the largest ratio of one round."""
-    paired = [a / b for a, b in zip(above, below, strict=True)]
-    return Spread(median(above) / median(below), min(paired), max(paired), len(paired))
 
 
 def _speedup(

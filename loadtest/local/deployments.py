@@ -19,11 +19,13 @@ _NO_SPINNING = {"GOMP_SPINCOUNT": "1000"}
 
 BASELINE, OPTIMIZED, IO_BINDING, TRITON = "baseline", "optimized", "io-binding", "triton"
 TRANSFORMERS, OPTIMUM, MLSERVER = "fastapi-transformers", "fastapi-optimum", "mlserver"
-NAMES = (BASELINE, TRANSFORMERS, OPTIMUM, MLSERVER, OPTIMIZED, TRITON, IO_BINDING)
+OPENVINO = "fastapi-openvino"
+NAMES = (BASELINE, TRANSFORMERS, OPTIMUM, OPENVINO, MLSERVER, OPTIMIZED, TRITON, IO_BINDING)
 
 _TO_KNOW = {
+    OPENVINO: "; in bf16 where the CPU has it, as OpenVINO chooses",
     MLSERVER: "; texts of more than 384 tokens are read in two windows, its pipeline's default, "
-    "which its settings do not reach"
+    "which its settings do not reach",
 }
 
 
@@ -106,7 +108,7 @@ def _peer(name: str, artifacts: Artifacts, folder: Path) -> Deployment | LeftOut
     environment = PEERS / kind
     if not (environment / ".installed").is_file():
         return LeftOut(name, "it is not installed; `make peers` does that")
-    made = {TRANSFORMERS: _app, OPTIMUM: _app, MLSERVER: _mlserver}[name]
+    made = _mlserver if name == MLSERVER else _app
     command, protocol, port = made(kind, environment, artifacts, folder)
     ready = READY_PATH if protocol == "v2" else _V1
     server = Server(name, command, port, ready, _NO_SPINNING | {"HF_HUB_OFFLINE": "1"})

@@ -4,13 +4,18 @@ import pytest
 
 from benchmarks.processes import Cores
 from benchmarks.report import as_json, as_markdown
-from benchmarks.rounds import Figure, Spread, differences, interleave, ratios
+from benchmarks.rounds import Figure, Spread, differences, interleave, ratio_of_medians, ratios
 
 
 def test_ratios_are_per_round():
     # The machine is twice as slow in the second round; the ratio is not.
     assert ratios([2.0, 4.0, 3.0], [1.0, 2.0, 1.0]) == Spread(2.0, 2.0, 3.0, 3)
     assert differences([2.0, 4.5], [1.0, 3.0]) == Spread(1.25, 1.0, 1.5, 2)
+
+
+def test_a_ratio_of_medians_with_the_spread_of_rounds():
+    spread = ratio_of_medians([4.0, 6.0, 8.0], [1.0, 3.0, 2.0])
+    assert (spread.median, spread.low, spread.high, spread.rounds) == (3.0, 2.0, 4.0, 3)
 
 
 def test_sides_of_different_length_are_refused():

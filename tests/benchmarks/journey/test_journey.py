@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.errors import BenchmarkError
 from benchmarks.journey import __main__ as journey
-from benchmarks.journey.figures import Measured, figures, ratio_of_medians
+from benchmarks.journey.figures import Measured, figures
 from benchmarks.journey.processes import by_operator, run_apart
 from predictor.artifact import MODEL_FILES
 
@@ -30,11 +30,6 @@ def measured(folder, attention=24, mib=1.0, peak=7 * GIB, compacted=(1.0, 1.0, 1
 
 def missed(found):
     return {figure.name for figure in figures(found) if not figure.held}
-
-
-def test_a_ratio_of_medians_with_the_spread_of_rounds():
-    spread = ratio_of_medians([4.0, 6.0, 8.0], [1.0, 3.0, 2.0])
-    assert (spread.median, spread.low, spread.high, spread.rounds) == (3.0, 2.0, 4.0, 3)
 
 
 def test_every_bound_is_held_or_missed_by_its_own_figure(tmp_path):

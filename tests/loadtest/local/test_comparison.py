@@ -15,6 +15,7 @@ from loadtest.local.artifacts import BASELINE, EMBEDDED, MODEL, Artifacts
 from loadtest.local.deployments import NAMES, Deployment, LeftOut, deployments
 from tests.loadtest.qa_server import ROOT
 
+PEERS = (known.TRANSFORMERS, known.OPTIMUM, known.OPENVINO, known.MLSERVER)
 PINS = sorted((ROOT / "benchmarks" / "peers").glob("*.txt"))
 
 
@@ -32,7 +33,7 @@ class Made:
 
 @pytest.fixture
 def made(fake_artifact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Made:
-    for kind in ("transformers", "optimum", "mlserver"):
+    for kind in ("transformers", "optimum", "openvino", "mlserver"):
         (tmp_path / "peers" / kind).mkdir(parents=True)
         (tmp_path / "peers" / kind / ".installed").touch()
     monkeypatch.setattr(known, "PEERS", tmp_path / "peers")
@@ -50,7 +51,7 @@ def test_every_name_is_a_deployment_or_has_a_reason(made: Made) -> None:
             assert "`make triton-server`" in one.reason
         else:
             assert one.note
-            assert one.peer == (name in (known.TRANSFORMERS, known.OPTIMUM, known.MLSERVER))
+            assert one.peer == (name in PEERS)
 
 
 def test_the_embedded_checkpoints_are_built_as_the_demo_builds_them() -> None:
@@ -75,7 +76,7 @@ def test_only_the_binding_differs(made: Made) -> None:
 
 
 def test_the_peers_serve_the_baseline_in_windows_of_the_model(made: Made) -> None:
-    for name in (known.TRANSFORMERS, known.OPTIMUM):
+    for name in (known.TRANSFORMERS, known.OPTIMUM, known.OPENVINO):
         one = made.of(name)
         assert isinstance(one, Deployment)
         command = list(one.servers[-1].command)
