@@ -57,7 +57,7 @@ bench-serving: install  ## What serving costs, against bounds; a quarter of an h
 bench-journey: install  ## What the journey brings on BERT-large's shapes; a quarter of an hour
 	$(BIN)/python -m benchmarks.journey
 
-bench-engine: install  ## Our engine beside OpenVINO on a CPU; half an hour: [DATASET=a SQuAD file] [TRAIN_DATA=another]
+bench-engine: install  ## Our engine beside OpenVINO on a CPU; a quarter of an hour: [DATASET=a SQuAD file] [TRAIN_DATA=another]
 	$(BIN)/python -m benchmarks.engine --output docs/benchmarks/engine.md \
 		$(if $(DATASET),--dataset $(DATASET)) $(if $(TRAIN_DATA),--train-data $(TRAIN_DATA))
 

@@ -144,6 +144,7 @@ def _questions(arguments: argparse.Namespace) -> list[Prompt]:
 
 def _profile(folder: Path, scratch: Path) -> list[str]:
     """Milliseconds by operator of our graphs, at every length."""
+    say("bounds are missed: profiling …")
     lines = []
     for length in LENGTHS:
         folders = [str(folder / step) for step in ("graph", "int8")]
