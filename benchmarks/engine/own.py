@@ -9,6 +9,7 @@ from pathlib import Path
 from benchmarks.engine.worker import Talk
 from predictor.artifact import read_spec
 from predictor.engine import Engine
+from predictor.sessions.protocol import SessionOptions
 from predictor.sessions.providers import CPU
 
 
@@ -19,7 +20,7 @@ def main(folder: Path) -> None:
         "onnx": ("onnxruntime", "ort"),
         "torch": ("torch", "torch"),
     }[read_spec(folder).format]
-    engine = Engine.load(folder, session=session, provider=CPU)
+    engine = Engine.load(folder, session=session, options=SessionOptions(CPU))
     engine.warm_up()
     talk.serve(engine, {runtime: version(runtime)})
 

@@ -29,7 +29,7 @@ def test_it_serves_three_models_and_stops_them(models, tmp_path):
             with urllib.request.urlopen(ready, timeout=30) as response:
                 assert response.status == 200
         children = _children(process.pid)
-        assert len(children) == 3
+        assert len(children) == 4  # three servers, and the guard beside them
     finally:
         process.send_signal(signal.SIGTERM)
         status = process.wait(60)

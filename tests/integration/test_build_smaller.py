@@ -127,9 +127,11 @@ def test_a_loss_of_f1_is_gated(averaging, checkpoint, tmp_path):
     whole = json.loads((ROOT / "demo" / "data" / "questions.json").read_text())
     data = tmp_path / "few.json"
     data.write_text(json.dumps(whole | {"data": whole["data"][:1]}))
-    with pytest.raises(GateFailed, match="pruned: F1 .* below the original step's"):
+    with pytest.raises(GateFailed, match="pruned: F1 .* below that of original"):
         in_process(
             averaging, tmp_path, precision="fp32", allow_lossy=True, baseline=str(checkpoint),
-            dataset=data, tolerances=Tolerances(max_f1_drop=-100.0, min_span_agreement=0.0),
+            dataset=data, tolerances=Tolerances(
+                max_f1_drop=-100.0, min_span_agreement=0.0, strict_gate=True
+            ),
         )  # fmt: skip
     assert not (tmp_path / "qa").exists()

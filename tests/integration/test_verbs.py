@@ -95,8 +95,12 @@ def test_verify_gates_f1_on_a_data_set(chain, capsys):
     figures = json.loads(capsys.readouterr().out)
     assert figures["questions"] == 200
     drop = figures["f1_against"] - figures["f1"]
-    assert main([*verify, "--max-f1-drop", str(drop - 0.01)]) == 3
-    assert "below the" in capsys.readouterr().err
+    assert figures["f1_loss"]["points"] == pytest.approx(drop)
+    gate = ["--max-f1-drop", str(drop - 0.01)]
+    certain = figures["f1_loss"]["interval"][0] > 0
+    assert main([*verify, *gate]) == (3 if certain else 0)
+    assert "below that of" in capsys.readouterr().err
+    assert main([*verify, *gate, "--strict-gate"]) == 3
 
 
 def test_verify_finds_damage(chain, checkpoint, tmp_path, capsys):

@@ -68,7 +68,7 @@ def test_what_was_published_stays_known(tmp_path, monkeypatch):
     assert [
         recipe.build_id({"model": "1", "baseline": "2"}) for recipe in (plain, dense, every)
     ] == [
-        "df4f3cf888518fad923d615c2452fe7bf4fb32d7039d4db4a3cf2b3480bd01b7",
-        "4937725b09e675b15e46beff9d40a0dcbb90ba9cd2747a25f49309d04c9931da",
-        "77f9c83551c54bacb9c20796548048d72c9a0a3ffb255ccbf5b8a5fd127156ef",
+        "33dfc90483ef42fe9159210972e4330cf01bf6451afab23d8f00318a602b34d8",
+        "0d4c52fa074196b18e587213dd7bde3bc730d9ab249e19fe54509358d9fbd45d",
+        "56f4791c36395b4acee69aff5012bea44a39055e103925f741f603113f0911b3",
     ]
