@@ -25,8 +25,8 @@ def theirs_with_sums(path):
     model = onnx.load(str(path))
     makers = {output: node for node in model.graph.node for output in node.output}
     for node in model.graph.node:
-        maker = makers.get(node.input[0])
-        if node.op_type == "LayerNormalization" and maker and maker.op_type == "Add":
+        maker = makers.get(node.input[0]) if node.op_type == "LayerNormalization" else None
+        if maker and maker.op_type == "Add":
             maker.op_type = "Sum"
     onnx.save(model, str(path))
 
