@@ -76,6 +76,6 @@ the winch in the following spring. It is painted yellow, and it is called the fo
 EXAMPLES = (
     Example("Who worked harder?", "Who worked a little bit harder?", _PIGS),
     Example("What did they do?", "What did the pigs do after building their house?", _PIGS),
-    Example("Not in the text", "Which pig lived in a house made of glass?", _PIGS),
+    Example("Not in the text", "What was the wolf called?", _PIGS),
     Example("A long text", "How many days was the baker kept on the island?", _LONG),
 )
