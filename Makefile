@@ -68,7 +68,7 @@ bench-evaluation: install  ## What evaluation takes beside its session; on DATAS
 	$(BIN)/python -m benchmarks.evaluation $(if $(DATASET),--dataset $(DATASET))
 
 journey-table: install  ## What each step changes, on DATASET=a SQuAD file [TRAIN_DATA=another]
-	$(BIN)/python -m benchmarks.journey.table --dataset $(DATASET) $(if $(TRAIN_DATA),--train-data $(TRAIN_DATA))
+	$(BIN)/python -m benchmarks.journey.readme_table --dataset $(DATASET) $(if $(TRAIN_DATA),--train-data $(TRAIN_DATA))
 
 pruning-table: install  ## F1 and latency by density, on DATASET=a SQuAD file [STUDY=a folder]
 	$(BIN)/python -m benchmarks.pruning.table --dataset $(DATASET) $(if $(STUDY),--study $(STUDY))

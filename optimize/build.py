@@ -30,8 +30,8 @@ from optimize.reporting import charts
 from optimize.reporting.report import Report, StepFigures
 from optimize.source import checkpoint
 from optimize.source.checkpoint import Checkpoint
+from optimize.step_thresholds import Thresholds
 from optimize.steps import Step, StepBuilder, StepEngines
-from optimize.thresholds import Thresholds
 from predictor.artifact import SPEC_FILE, write_spec
 from predictor.sessions.cpu import available_cpus
 

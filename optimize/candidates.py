@@ -19,8 +19,8 @@ from optimize.graph.quantize import Variant
 from optimize.progress import Progress
 from optimize.questions import Questions
 from optimize.recipe import Recipe
+from optimize.step_thresholds import Thresholds
 from optimize.steps import Step, StepBuilder, StepEngines
-from optimize.thresholds import Thresholds
 
 logger = logging.getLogger("optimize")
 

@@ -14,8 +14,8 @@ from optimize.gates import Gates
 from optimize.graph.quantize import Variant
 from optimize.progress import Progress
 from optimize.recipe import Recipe
+from optimize.step_thresholds import Thresholds
 from optimize.steps import Step, StepBuilder
-from optimize.thresholds import Thresholds
 
 logger = logging.getLogger("optimize")
 

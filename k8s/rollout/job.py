@@ -1,4 +1,4 @@
-"""The optimize Job of a version: made after the newest one there is, waited for, judged.
+"""The optimize Job of a version: made after the newest one there is, and judged.
 
 A Job never changes, and one version's never stands for another's. The newest optimize Job of the
 service is the template of the next, so that what was set once by an overlay stays set.

@@ -1,4 +1,4 @@
-"""Folders that publishers fill beside their targets, and the rename that ends the work.
+"""Folders that publishers fill beside their targets: the lock of each, and the rename at the end.
 
 A folder has a lock file that its publisher holds until it ends, however it ends. Process ids would
 not do on a volume that pods share: they repeat between containers, and a node cannot ask whether

@@ -13,7 +13,7 @@ from optimize.errors import SourceError, one_line
 from optimize.evaluation import parity
 from optimize.graph.quantize import Variant
 from optimize.progress import Progress
-from optimize.publishing.output_folder import making
+from optimize.publishing.verb_output import making
 from optimize.recipe import Recipe
 from optimize.source import checkpoint, compaction
 from optimize.steps import Artifact, Step, StepBuilder

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from benchmarks.journey import table as journey_table
-from benchmarks.journey.table import SECTION, Accuracy, scored, summary, tables
+from benchmarks.journey import readme_table as journey_table
+from benchmarks.journey.readme_table import SECTION, Accuracy, scored, summary, tables
 from benchmarks.section import PAGE
 from optimize.data.metrics import Scores
 from optimize.evaluation.benchmark import Latency

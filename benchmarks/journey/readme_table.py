@@ -1,4 +1,4 @@
-"""`python -m benchmarks.journey.table --dataset FILE`: the tables of what each step changes.
+"""`python -m benchmarks.journey.readme_table --dataset FILE`: the tables of what each step changes.
 
 Builds the embedded pruned checkpoint next to its dense parent, evaluates the artifact of every step
 on a SQuAD file, and writes tables and charts in the place of those before: all tables between the
@@ -68,7 +68,7 @@ def main(argv: list[str] | None = None) -> int:
         for page, text in texts.items():
             page.write_text(text, "utf-8")
     except (BenchmarkError, SourceError, OSError) as error:
-        sys.stderr.write(f"benchmarks.journey.table: error: {error}\n")
+        sys.stderr.write(f"benchmarks.journey.readme_table: error: {error}\n")
         return 1
     return 0
 
@@ -225,7 +225,7 @@ def _optimize(command: Sequence[str]) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.journey.table",
+        prog="python -m benchmarks.journey.readme_table",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
